@@ -1,0 +1,83 @@
+# Everything a contributor does. Each target sets up what it needs: a fresh clone needs Python 3.11 or newer and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := build/demo
+WHEEL := build/wheel
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast frameworks check lint types wheel format golden coverage bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# torchvision has no build without CUDA among its requirements; the tests need only its networks' definitions.
+$(READY): pyproject.toml constraints.txt cnnspec/version.py
+	@echo "setting up $(VENV) (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -qq -c constraints.txt -e '.[torch,keras,jax,dev]'
+	$(BIN)/python -m pip install -qq -c constraints.txt --no-deps torchvision
+	@touch $@
+
+demo: $(READY) ## check LeNet-5 and ResNet-18, compile them to PyTorch and Keras, verify that both agree
+	$(BIN)/cnnspec check lenet5
+	$(BIN)/cnnspec check resnet18
+	@mkdir -p $(DEMO)
+	$(BIN)/cnnspec compile lenet5 --backend torch -o $(DEMO)/lenet5_torch.py
+	$(BIN)/cnnspec compile lenet5 --backend keras -o $(DEMO)/lenet5_keras.py
+	$(BIN)/cnnspec compile resnet18 --backend torch -o $(DEMO)/resnet18_torch.py
+	$(BIN)/cnnspec compile resnet18 --backend keras -o $(DEMO)/resnet18_keras.py
+	$(BIN)/cnnspec verify lenet5
+	$(BIN)/cnnspec verify resnet18
+
+test: fast frameworks ## all tests
+
+fast: $(READY) ## the tests that need no framework
+	$(BIN)/pytest tests/fast
+
+# A file stays in one process: the frameworks are slow to import.
+frameworks: $(READY) ## the tests that run generated code in PyTorch and Keras
+	$(BIN)/pytest tests/frameworks -n 2 --dist loadfile
+
+check: lint types fast wheel ## everything but the framework tests
+
+lint: $(READY) ## ruff, on the project and on the generated code in tests/golden
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --isolated tests/golden
+	$(BIN)/ruff format --isolated --check tests/golden
+
+types: $(READY) ## mypy --strict
+	$(BIN)/mypy
+
+# Installed away from the repository and without a framework, as by a user who only checks specs.
+wheel: $(READY) ## build the wheel, look at its contents, install it in a fresh environment and try it there
+	@rm -rf $(WHEEL)
+	$(BIN)/hatchling build --target wheel --directory $(WHEEL)
+	$(BIN)/check-wheel-contents $(WHEEL)
+	$(BIN)/python -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip install -qq -c constraints.txt $(WHEEL)/*.whl pytest hypothesis
+	$(WHEEL)/venv/bin/pytest tests/wheel tests/fast/test_zoo_counts.py
+
+format: $(READY) ## put the project into ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+golden: $(READY) ## rewrite the expected outputs; review the difference
+	$(BIN)/pytest tests/fast --update-golden
+
+coverage: $(READY) ## both suites, with the lines they do not reach; fails below the bound in pyproject.toml
+	$(BIN)/coverage erase
+	$(BIN)/pytest tests/fast --cov --cov-report= --cov-fail-under=0
+	$(BIN)/pytest tests/frameworks -n 2 --dist loadfile --cov --cov-append
+
+bench: $(READY) ## what a check costs, beside other tools, and how it grows with the size of the network
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/scaling.py
+
+clean: ## remove what was built, the environment included
+	rm -rf build dist $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,76 @@
+"""The Python API: load a spec, compile it, build the living model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cnnspec import loading
+from cnnspec.diagnostics import Diagnostic, SpecError
+from cnnspec.expand import expand
+from cnnspec.facts.expectations import failed_claims
+from cnnspec.graph import Graph
+from cnnspec.shapes import Shape
+
+
+@dataclass(slots=True)
+class Checked:
+    """A model that was checked: its graph where it has one, every diagnostic, and the sources to show them in."""
+
+    graph: Graph | None
+    diagnostics: list[Diagnostic]
+    sources: dict[str, str]
+
+    @property
+    def failed(self) -> bool:
+        return any(d.severity == "error" for d in self.diagnostics)
+
+
+def check(
+    parsed: loading.Parsed,
+    *,
+    model: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+) -> Checked:
+    """Expand a model of a parsed spec and check its claims.
+
+    Claims are about the spec as it is written: with other parameters or inputs they are not checked.
+    """
+    expansion = expand(
+        parsed.files, parsed.sources, model=model or parsed.model, parameters=parameters, inputs=inputs
+    )
+    diagnostics = expansion.diagnostics
+    if expansion.graph is not None and expansion.expander is not None and not parameters and not inputs:
+        diagnostics = diagnostics + failed_claims(expansion.graph, expansion.claims, expansion.expander)
+    return Checked(expansion.graph, diagnostics, parsed.sources)
+
+
+def load(
+    spec: str, model: str | None = None, *, inputs: Mapping[str, Shape] | Shape | None = None, **parameters: Any
+) -> Graph:
+    """The graph of a spec: a path, or the name of a shipped network.
+
+    ``inputs`` replaces input shapes (channels first, no batch): one shape, or shapes by input name.  Other keywords are the model's
+    parameters, as in ``load("resnet50", classes=10)``.  Raises `SpecError` with every diagnostic where the spec does not hold.
+    """
+    return load_text(loading.find(spec), model, inputs=inputs, **parameters)
+
+
+def loads(
+    text: str, model: str | None = None, *, inputs: Mapping[str, Shape] | Shape | None = None, **parameters: Any
+) -> Graph:
+    """The graph of a spec given as text."""
+    return load_text(loading.Spec(text, "<string>", None, None), model, inputs=inputs, **parameters)
+
+
+def load_text(
+    spec: loading.Spec, model: str | None = None, *, inputs: Mapping[str, Shape] | Shape | None = None, **parameters: Any
+) -> Graph:
+    """The graph of a spec that was read; see `load`."""
+    shapes = {"": tuple(inputs)} if inputs is not None and not isinstance(inputs, Mapping) else inputs
+    checked = check(loading.parse_all(spec), model=model, parameters=parameters, inputs=shapes)
+    if checked.graph is None or checked.failed:
+        raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
+    return checked.graph

@@ -1,0 +1,124 @@
+"""What a backend is: an emitter of code, and a runtime that runs what it emitted.
+
+Backends are found by the entry-point group ``cnnspec.backends``; nothing here knows one by name.  An emitter imports no framework;
+only a `Runtime` does, and only when it is made.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnnspec.codegen.emission import Unsupported
+from cnnspec.diagnostics import Diagnostic, SpecError, nearest
+from cnnspec.graph import Graph, Node
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+GROUP = "cnnspec.backends"
+Precision = Literal["float32", "float64"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What came of one forward pass, all channels first: the outputs by name and each layer's result by path.
+
+    ``layers`` has those layers whose result the runtime can observe; ``state`` has every weight and running statistic after the pass.
+    """
+
+    outputs: dict[str, Array]
+    layers: dict[str, Array]
+    state: dict[str, Array]
+
+
+class Runtime(ABC):
+    """Runs generated code for one target in this process.  Making one imports the framework."""
+
+    @abstractmethod
+    def __init__(self, target: str, precision: Precision) -> None:
+        """Import and configure the framework: CPU, full precision, deterministic."""
+
+    @abstractmethod
+    def build(self, source: str, graph: Graph) -> Any:
+        """The living model that generated source defines, in this runtime's precision."""
+
+    @abstractmethod
+    def load(self, model: Any, graph: Graph, state: Mapping[str, Array]) -> None:
+        """Put weights and running statistics, in the spec's layout by state key, into the model; every key must be there."""
+
+    @abstractmethod
+    def state(self, model: Any, graph: Graph) -> dict[str, Array]:
+        """The model's weights and running statistics in the spec's layout, by state key, as copies."""
+
+    @abstractmethod
+    def forward(self, model: Any, graph: Graph, inputs: Mapping[str, Array], *, training: bool) -> Pass:
+        """One forward pass of a batch (``N x C x ...``, channels first) with every dropout off."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """The versions of what runs: ``{"torch": "2.13.0"}``."""
+
+
+class Backend(ABC):
+    """A target of the compiler."""
+
+    name: str
+    """As in ``--backend torch``."""
+    targets: tuple[str, ...]
+    """What `verify` can run its code on, the usual one first: ``("keras-tensorflow", "keras-jax", "keras-torch")``."""
+
+    @abstractmethod
+    def emit(self, graph: Graph, probes: Sequence[Graph]) -> str:
+        """The source of a graph.
+
+        ``probes`` are expansions of the same spec with other values of the model's parameters; what follows them becomes a
+        constructor argument.  Raises `UnsupportedLayer` where the target cannot express a layer.
+        """
+
+    @abstractmethod
+    def runtime(self, target: str, precision: Precision) -> Runtime:
+        """A runtime for one of ``targets``; raises ImportError where the framework is missing."""
+
+    @abstractmethod
+    def missing(self, target: str) -> str | None:
+        """What must be installed before ``target`` can run; None where it can."""
+
+
+class UnsupportedLayer(SpecError):
+    """A layer that a backend cannot express, with its place in the spec."""
+
+    def __init__(self, backend: str, node: Node, gap: Unsupported, sources: Mapping[str, str]) -> None:
+        super().__init__(
+            [
+                Diagnostic(
+                    "unsupported", f"the {backend} backend cannot express `{node.layer.kind}` here: {gap.why}", node.span,
+                    help=f"`{node.path}` would have to be written otherwise",
+                )
+            ],
+            sources,
+        )  # fmt: skip
+
+
+@cache
+def backends() -> dict[str, Backend]:
+    """Every installed backend by name."""
+    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name; raises LookupError with the nearest one."""
+    known = backends()
+    if name in known:
+        return known[name]
+    near = nearest(name, known)
+    raise LookupError(
+        f"there is no backend `{name}`" + (f"; did you mean `{near[0]}`?" if near else f"; installed: {', '.join(known)}")
+    )

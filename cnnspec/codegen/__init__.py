@@ -1,0 +1,1 @@
+"""What emitters of Python code share: from concrete calls to readable, general code."""

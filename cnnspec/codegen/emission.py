@@ -1,0 +1,98 @@
+"""How a backend says what one layer becomes: concrete calls as data.
+
+A backend describes each layer of the graph concretely, with every number written out: ``nn.Conv2d(64, 128, 3, stride=2)``.  The
+planner (`cnnspec.codegen.plan`) then compares all uses of a block, finds out which numbers differ, and prints those as
+constructor arguments or expressions of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Required:
+    """An argument that is always written."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text to print as it stands, such as ``torch.float32`` or ``gelu``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """``value`` by position, or ``name=value``; left out where every use has the target's own ``default``.
+
+    A value is a number, bool, string, None, `Code`, a `Construct` without arguments that vary, or a tuple or list of these.
+    """
+
+    value: Any
+    name: str | None = None
+    default: Any = REQUIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Construct:
+    """A constructor call: ``nn.Conv2d(64, 128, 3, stride=2)``.
+
+    ``helper`` names the helper definition that the callee needs in the file, if any.
+    """
+
+    callee: str
+    arguments: tuple[Argument, ...] = ()
+    helper: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """An expression over the inputs: ``F.relu({0})``, ``torch.cat(({all}), dim={axis})``, ``{0} + {1}``.
+
+    ``{0}``, ``{1}`` are inputs, ``{all}`` all of them with commas, other fields come from ``values`` (numbers, tuples, strings, `Code`).
+    ``loose`` marks an operator expression that needs parentheses inside another one.
+    """
+
+    pattern: str
+    values: dict[str, Any] = field(default_factory=dict)
+    loose: bool = False
+    helper: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a layer's emission.
+
+    ``suffix`` distinguishes the names of several steps of one layer (``"pad"`` gives ``conv1.pad``); the step that bears the layer's own
+    weights, or the last one, has none.  ``module`` is the step as an object that is applied to its inputs, ``formula`` as an expression;
+    at least one of them is there.  ``attribute`` marks a module that *is* its value (a learned array) and is not called.
+    """
+
+    module: Construct | None = None
+    formula: Formula | None = None
+    suffix: str = ""
+    attribute: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """What a layer becomes: steps applied one after another; the first takes the layer's inputs."""
+
+    stages: tuple[Stage, ...]
+    finisher: bool = False
+    """Element by element (a norm, an activation, dropout): may be folded around the call before it."""
+
+
+class Unsupported(Exception):
+    """A deliberate gap of a backend: it cannot express this layer, and says why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why

@@ -1,0 +1,110 @@
+"""From syntax trees to a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cnnspec.diagnostics import Diagnostic, Span, nearest
+from cnnspec.expand.expander import Expander
+from cnnspec.expand.unused import unused_names
+from cnnspec.expand.values import Dims, Frame, Given
+from cnnspec.graph import Graph
+from cnnspec.layers import LAYERS
+from cnnspec.shapes import Shape
+from cnnspec.syntax import tree
+
+
+@dataclass(slots=True)
+class Expansion:
+    """What came of a model: its graph if it holds, every diagnostic, and the claims still to be checked."""
+
+    graph: Graph | None
+    diagnostics: list[Diagnostic]
+    claims: list[tuple[tree.Expect, Frame]] = field(default_factory=list)
+    expander: Expander | None = None
+
+
+def definitions_of(files: Sequence[tree.File]) -> tuple[dict[str, tree.Definition], list[Diagnostic]]:
+    """The blocks and models of some files by name, and what is wrong with their names."""
+    found: dict[str, tree.Definition] = {}
+    diagnostics = []
+    for file in files:
+        for definition in file.definitions:
+            name = definition.name
+            if name.text in LAYERS:
+                diagnostics.append(
+                    Diagnostic("duplicate-name", f"`{name.text}` is a layer already", name.span,
+                               help=f"name the block otherwise, as in `{name.text.title().replace('_', '')}`")
+                )  # fmt: skip
+            elif name.text in found:
+                diagnostics.append(
+                    Diagnostic("duplicate-name", f"`{name.text}` is defined twice", name.span,
+                               notes=((found[name.text].name.span, "the first one"),), help="rename one of them")
+                )  # fmt: skip
+            else:
+                found[name.text] = definition
+            parameters: dict[str, Span] = {}
+            for parameter in definition.parameters:
+                if parameter.name.text in parameters:
+                    diagnostics.append(
+                        Diagnostic("duplicate-name", f"two parameters are named `{parameter.name.text}`", parameter.name.span,
+                                   notes=((parameters[parameter.name.text], "the first one"),), help="give each its own name")
+                    )  # fmt: skip
+                parameters[parameter.name.text] = parameter.name.span
+    return found, diagnostics
+
+
+def choose_model(files: Sequence[tree.File], name: str | None) -> tree.Definition | Diagnostic:
+    """The model by that name in the first file, or its only one."""
+    main = files[0]
+    models = [definition for definition in main.definitions if definition.keyword == "model"]
+    names = [model.name.text for model in models]
+    if name is not None:
+        near = nearest(name, names)
+        for model in models:
+            if model.name.text.casefold().replace("_", "") == name.casefold().replace("_", ""):
+                return model
+        return Diagnostic("unknown-model", f"there is no model `{name}` in {main.name}", main.span,
+                          help=f"did you mean `{near[0]}`?" if near else f"it has {', '.join(names) or 'no models'}")  # fmt: skip
+    if not models:
+        return Diagnostic("no-model", f"{main.name} has no model", main.span,
+                          help="add one: `model Net { input image: 1x28x28 ... }`")  # fmt: skip
+    if len(models) > 1:
+        return Diagnostic("several-models", f"{main.name} has {len(models)} models", models[1].name.span,
+                          notes=((models[0].name.span, "the first one"),), help=f"choose one with `--model`: {', '.join(names)}")  # fmt: skip
+    return models[0]
+
+
+def expand(
+    files: Sequence[tree.File],
+    sources: dict[str, str],
+    *,
+    model: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+) -> Expansion:
+    """Expand a model of the first file; the other files lend their blocks.
+
+    ``parameters`` are spec-time values for the model's parameters.  ``inputs`` replaces input shapes by name; the name "" stands for
+    every input.
+    """
+    definitions, diagnostics = definitions_of(files)
+    chosen = choose_model(files, model)
+    if isinstance(chosen, Diagnostic):
+        return Expansion(None, [*diagnostics, chosen])
+    expander = Expander(definitions)
+    expander.diagnostics += diagnostics
+    expander.override_inputs = dict(inputs or {})
+    given = {name: Given(as_spec_value(value), chosen.name.span) for name, value in (parameters or {}).items()}
+    graph = expander.model(chosen, given, sources)
+    expander.diagnostics += unused_names(files[0])
+    return Expansion(graph, expander.diagnostics, expander.claims, expander)
+
+
+def as_spec_value(value: Any) -> Any:
+    """A Python value as the language has it."""
+    if isinstance(value, tuple) and value and all(type(item) is int for item in value):
+        return Dims(value)
+    return value

@@ -1,0 +1,81 @@
+"""The pure functions and words of the language."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from cnnspec.initialisers import Initialiser
+
+LONGEST_LIST = 1_000_000
+
+
+def round_to(value: float, multiple: int, *, least: int | None = None, limit: float = 0.9) -> int:
+    """The multiple nearest to a value, never below ``limit`` times it (MobileNet's `make_divisible`, Sandler et al. 2018)."""
+    if multiple <= 0:
+        raise ValueError("the multiple must be at least 1")
+    rounded = max(least if least is not None else multiple, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
+
+
+def linspace(first: float, last: float, count: int) -> list[float]:
+    """Evenly spaced numbers, both ends included."""
+    if not 0 <= count <= LONGEST_LIST:
+        raise ValueError(f"the count must be between 0 and {LONGEST_LIST:,}")
+    return [first + (last - first) * i / (count - 1) for i in range(count)] if count > 1 else [first][:count]
+
+
+def _flat(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *values: reduce(*values)
+
+
+def _initialiser(distribution: str) -> Callable[..., Initialiser]:
+    if distribution.startswith(("he_", "lecun_", "glorot_")):
+        return lambda fan="in": Initialiser(distribution=distribution, fan=fan)  # type: ignore[arg-type]
+    if distribution == "constant":
+        return lambda value: Initialiser(distribution="constant", value=value)
+    if distribution in ("normal", "truncated_normal"):
+        return lambda std, mean=0.0: Initialiser(distribution=distribution, scale=std, value=mean)  # type: ignore[arg-type]
+    if distribution == "uniform":
+        return lambda low, high: Initialiser(
+            distribution="uniform", value=(low + high) / 2, scale=(high - low) / 2
+        )
+    return lambda gain=1.0: Initialiser(distribution="orthogonal", scale=gain)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "min": _flat(min),
+    "max": _flat(max),
+    "abs": abs,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "round": lambda value: round(value),
+    "sqrt": math.sqrt,
+    "log2": math.log2,
+    "len": len,
+    "sum": sum,
+    "range": range,
+    "zip": lambda *lists: list(zip(*lists, strict=True)),
+    "enumerate": lambda items, start=0: list(enumerate(items, start)),
+    "linspace": linspace,
+    "round_to": round_to,
+    **{
+        name: _initialiser(name)
+        for name in (
+            "constant", "normal", "truncated_normal", "uniform", "orthogonal",
+            "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform",
+        )
+    },
+}  # fmt: skip
+"""Every function by its name.  Half-way cases of `round` go to the even neighbour, as in IEEE 754."""
+
+INITIALISERS: dict[str, Initialiser] = {
+    "zeros": Initialiser(distribution="zeros"),
+    "ones": Initialiser(distribution="ones"),
+    **{
+        name: Initialiser(distribution=name)  # type: ignore[arg-type]
+        for name in ("he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "orthogonal")
+    },
+}  # fmt: skip
+"""Initialisers that need no number, by their word."""

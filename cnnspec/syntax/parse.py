@@ -1,0 +1,526 @@
+"""From the text of a `.cnn` file to its syntax tree.
+
+Lark's LALR(1) parser calls the `_Builder` at each reduction, so the tree is made in one pass and no other tree
+exists beside it.  Its tables are prepared once and kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+
+import lark
+from cnnspec_grammar import grammar_text
+
+from cnnspec.diagnostics import Diagnostic, Span, SpecError
+from cnnspec.syntax.errors import RESERVED, explain
+from cnnspec.syntax.tree import (
+    Argument,
+    Attribute,
+    Binary,
+    Binding,
+    Boolean,
+    Call,
+    Conditional,
+    Definition,
+    DimsLiteral,
+    Expect,
+    Expression,
+    File,
+    Flow,
+    For,
+    Group,
+    If,
+    Index,
+    Input,
+    Label,
+    Labelled,
+    ListLiteral,
+    Name,
+    Number,
+    Output,
+    Parameter,
+    Pipeline,
+    Statement,
+    String,
+    TupleLiteral,
+    Unary,
+    Use,
+)
+
+if TYPE_CHECKING:
+    from lark import Lark, Token
+
+MAX_BRACKETS: Final = 100
+"""How deep brackets may nest."""
+MAX_DEPTH: Final = 200
+"""How deep expressions and statements may nest, so that no later walk over the tree exhausts the stack."""
+MAX_DIGITS: Final = 18
+"""How many digits an integer may have: what fits a signed 64-bit word."""
+
+
+def parse(text: str, name: str) -> File:
+    """The tree of a whole file.  ``name`` stands in every span.
+
+    Raises:
+        SpecError: the text is not a spec; the places count from the start of ``text``, a byte-order mark left out.
+    """
+    tree: File = _run(text.removeprefix("\ufeff"), name, "file")
+    return tree
+
+
+def parse_expression(text: str, name: str) -> Expression:
+    """The tree of an expression that stands alone, such as the value in ``--set stride=(1, 2)``.
+
+    Raises:
+        SpecError: the text is not one expression.
+    """
+    tree: Expression = _run(text, name, "expression")
+    return tree
+
+
+_lock = threading.RLock()  # one parser, whose builder knows the file it is at; re-entered for a label's braces
+
+
+def _run(text: str, name: str, start: str) -> Any:
+    with _lock:
+        parser, builder = _parser()
+        builder.file_name = name
+        # A parse makes no cycles, only ever more objects: collections would look at each of them again and again.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return parser.parse(text, start)
+        except _Refused as refused:
+            raise SpecError([refused.diagnostic], {name: text}) from None
+        except lark.UnexpectedInput as error:
+            raise SpecError([explain(error, text, name)], {name: text}) from None
+        finally:
+            if collecting:
+                gc.enable()
+
+
+class _Refused(Exception):
+    """The grammar takes it, the builder does not."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def _refuse(code: str, message: str, span: Span, label: str = "", *, help: str = "") -> NoReturn:
+    raise _Refused(Diagnostic(code, message, span, label, help=help))
+
+
+# ---------------------------------------------------------------------------------------------------- the parser
+
+
+@cache
+def _parser() -> tuple[Lark, _Builder]:
+    """The parser with the builder it calls, from prepared tables where there are any."""
+    builder = _Builder()
+    text = grammar_text()
+    options: dict[str, Any] = {
+        "parser": "lalr",
+        "lexer": "contextual",
+        "start": ["file", "expression"],
+        "maybe_placeholders": False,
+        "transformer": builder,
+        "postlex": _Brackets(builder),
+    }
+    tables = _tables_path(text)
+    if tables.is_file():
+        # Lark itself checks the tables against the grammar, and makes new ones if they are damaged.
+        return lark.Lark(text, cache=str(tables), **options), builder
+    try:
+        tables.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside and moved into place, so that another process never sees half a file.
+        with tempfile.TemporaryDirectory(dir=tables.parent) as folder:
+            fresh = Path(folder) / tables.name
+            parser = lark.Lark(text, cache=str(fresh), **options)
+            os.replace(fresh, tables)
+            return parser, builder
+    except OSError:  # no cache folder to write to: slower, and otherwise the same
+        return lark.Lark(text, **options), builder
+
+
+def _tables_path(grammar: str) -> Path:
+    digest = hashlib.sha256(f"{grammar}{lark.__version__}{sys.version_info[:2]}".encode()).hexdigest()[:16]
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home
+        folder = Path(tempfile.gettempdir())
+    return folder / "cnnspec" / f"grammar-{digest}.tables"
+
+
+class _Brackets:
+    """Between lexer and parser: a line break counts unless the innermost open bracket is ``(`` or ``[``."""
+
+    always_accept = ("_NEWLINE",)
+    _steps: Final = {"LPAR": True, "LSQB": True, "LBRACE": False, "RPAR": None, "RSQB": None, "RBRACE": None}
+
+    def __init__(self, builder: _Builder) -> None:
+        self.builder = builder
+
+    def process(self, stream: Iterable[Token]) -> Iterator[Token]:
+        steps = self._steps
+        silent: list[bool] = []  # for each open bracket, whether line breaks mean nothing in it
+        origin = self.builder.origin
+        for token in stream:
+            kind = token.type
+            if origin is not None:
+                token.line, token.end_line = origin.line, origin.line
+                token.column += origin.column - 1  # type: ignore[operator]
+                token.end_column += origin.column - 1  # type: ignore[operator]
+            if kind == "_NEWLINE":
+                if not silent or not silent[-1]:
+                    yield token
+                continue
+            if kind in steps:
+                step = steps[kind]
+                if step is not None:
+                    if len(silent) == MAX_BRACKETS:
+                        _refuse(
+                            "nesting-too-deep",
+                            f"brackets nest deeper than {MAX_BRACKETS}",
+                            self.builder.span(token, token),
+                            "one too many",
+                            help="give an inner part a name of its own, or a block",
+                        )
+                    silent.append(step)
+                elif silent:  # whether it is the right one is seen by the parser
+                    silent.pop()
+            yield token
+
+
+# ---------------------------------------------------------------------------------------------------- the builder
+
+
+class _Body(NamedTuple):
+    span: Span
+    statements: tuple[Statement, ...]
+    depth: int
+
+
+class _Deep(NamedTuple):
+    """A statement on its way up, with its depth, which the tree does not keep."""
+
+    statement: Statement
+    depth: int
+
+
+_HOLE: Final = re.compile(r"\{([^{}]*)\}")
+_SIMPLE: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>[0-9]{1,18})")
+_ESCAPE: Final = re.compile(r"\\(.)")
+
+
+class _Builder:
+    """A method for each rule of the grammar; each takes what the rule matched and gives a node."""
+
+    def __init__(self) -> None:
+        self.file_name = ""
+        self.origin: Span | None = None  # where the text being parsed begins, if it is a part of the file
+
+    def span(self, first: Token, last: Token) -> Span:
+        return Span(self.file_name, first.line, first.column, last.end_line, last.end_column)  # type: ignore[arg-type]
+
+    def deeper(self, span: Span, depth: int) -> int:
+        if depth >= MAX_DEPTH:
+            _refuse(
+                "nesting-too-deep",
+                f"this is nested deeper than {MAX_DEPTH} steps",
+                span,
+                help="bind an inner part to a name, or write a list and a loop",
+            )
+        return depth + 1
+
+    # ---- files
+
+    def file(self, children: list[Any]) -> File:
+        uses = tuple(node for node in children if isinstance(node, Use))
+        definitions = tuple(node for node in children if isinstance(node, Definition))
+        span = children[0].span.to(children[-1].span) if children else Span(self.file_name, 1, 1, 1, 1)
+        return File(self.file_name, uses, definitions, span)
+
+    def use(self, children: list[Token]) -> Use:
+        keyword, path = children
+        return Use(self.span(keyword, path), self.string([path]))
+
+    def definition(self, children: list[Any]) -> Definition:
+        keyword, name, *parameters, body = children
+        span = self.span(keyword, keyword).to(body.span)
+        return Definition(span, keyword.value, name, parameters[0] if parameters else (), body.statements)
+
+    def parameters(self, children: list[Any]) -> tuple[Parameter, ...]:
+        return tuple(children[1:-1])
+
+    def parameter(self, children: list[Any]) -> Parameter:
+        name, *default = children
+        return Parameter(name.span.to(default[0].span), name, default[0]) if default else Parameter(name.span, name, None)
+
+    # ---- statements
+
+    def body(self, children: list[Any]) -> _Body:
+        first, *deep, last = children
+        depth = max([each.depth for each in deep], default=0)
+        return _Body(self.span(first, last), tuple([each.statement for each in deep]), depth)
+
+    def input_line(self, children: list[Any]) -> _Deep:
+        keyword, names, *shape = children
+        span = self.span(keyword, keyword).to(shape[0].span if shape else names[-1].span)
+        if shape and len(names) > 1:
+            _refuse(
+                "input-shape",
+                "one shape for several inputs",
+                shape[0].span,
+                f"whose: {' or '.join(name.text for name in names)}?",
+                help="write a line for each: " + ", ".join(f"`input {name.text}: ...`" for name in names),
+            )
+        return _Deep(Input(span, names, shape[0] if shape else None), shape[0].depth if shape else 1)
+
+    def output(self, children: list[Any]) -> _Deep:
+        auxiliary = children[0].type == "AUXILIARY"
+        values = tuple(children[2:] if auxiliary else children[1:])
+        span = self.span(children[0], children[0]).to(values[-1].span)
+        return _Deep(Output(span, None, values, auxiliary), max([value.depth for value in values]))
+
+    def named_output(self, children: list[Any]) -> _Deep:
+        first, name, value = children[0], children[-2], children[-1]
+        span = self.span(first, first).to(value.span)
+        return _Deep(Output(span, self.name([name]), (value,), first.type == "AUXILIARY"), value.depth)
+
+    def binding(self, children: list[Any]) -> _Deep:
+        names, value = children
+        return _Deep(Binding(names[0].span.to(value.span), names, value), value.depth)
+
+    def flow(self, children: list[Any]) -> _Deep:
+        (value,) = children
+        return _Deep(Flow(value.span, value), value.depth)
+
+    def for_loop(self, children: list[Any]) -> _Deep:
+        keyword, names, iterable, body = children
+        span = self.span(keyword, keyword).to(body.span)
+        depth = self.deeper(span, max(iterable.depth, body.depth))
+        return _Deep(For(span, names, iterable, body.statements), depth)
+
+    def condition(self, children: list[Any]) -> _Deep:
+        # IF test body, again for each `else if`, and the body of a last `else`: built from the end.
+        end = children[-1].span
+        otherwise: tuple[Statement, ...] = ()
+        depth = 0
+        if len(children) % 3:
+            last = children.pop()
+            otherwise, depth = last.statements, last.depth
+        for place in range(len(children) - 3, -1, -3):
+            keyword, test, body = children[place : place + 3]
+            span = self.span(keyword, keyword).to(end)
+            depth = self.deeper(span, max(depth, test.depth, body.depth))
+            otherwise = (If(span, test, body.statements, otherwise),)
+        return _Deep(otherwise[0], depth)
+
+    def expect(self, children: list[Any]) -> _Deep:
+        keyword, claim = children
+        return _Deep(Expect(self.span(keyword, keyword).to(claim.span), claim), claim.depth)
+
+    def names(self, children: list[Any]) -> tuple[Name, ...]:
+        return tuple(children)
+
+    # ---- flow
+
+    def pipeline(self, children: list[Any]) -> Pipeline:
+        span = children[0].span.to(children[-1].span)
+        return Pipeline(span, tuple(children), self.deeper(span, max([stage.depth for stage in children])))
+
+    def labelled(self, children: list[Any]) -> Labelled:
+        token, value = children
+        label = self.label(token)
+        span = label.span.to(value.span)
+        if isinstance(value, Number | DimsLiteral | String | Boolean | ListLiteral | TupleLiteral):
+            _refuse(
+                "label-without-layer",
+                "a label names a layer, and this is none",
+                span,
+                help=f"to give a value a name, write `{token} = ...`" if not label.quoted else "",
+            )
+        return Labelled(span, label, value, self.deeper(span, max(label.depth, value.depth)))
+
+    def label(self, token: Token) -> Label:
+        span = self.span(token, token)
+        text = str(token)
+        quoted = text[0] == '"'
+        if "{" not in text and "\\" not in text and not quoted:
+            if text[-1] == "." or ".." in text:
+                self.bad_label(span)
+            return Label(span, (text,), False, 1)
+        start, end = (1, len(text) - 1) if quoted else (0, len(text))
+        parts: list[str | Expression] = []
+        literal = ""
+        depth = 1
+        for hole in _HOLE.finditer(text, start, end):
+            before = text[start : hole.start()]
+            literal += before
+            if before:
+                parts.append(_ESCAPE.sub(r"\1", before))
+            value = self.hole(hole[1], span, hole.start(1))
+            depth = max(depth, self.deeper(span, value.depth))
+            parts.append(value)
+            start = hole.end()
+            literal += "0"
+        rest = text[start:end]
+        literal += rest
+        if rest or not parts:
+            parts.append(_ESCAPE.sub(r"\1", rest))
+        if "{" in literal or "}" in literal:
+            _refuse("bad-label", "a brace in this label has no partner", span, help='as in `"block{i}-{j}"`')
+        if not literal or (not quoted and (literal[-1] == "." or ".." in literal)):
+            self.bad_label(span)
+        return Label(span, tuple(parts), quoted, depth)
+
+    def bad_label(self, span: Span) -> NoReturn:
+        _refuse(
+            "bad-label",
+            "a part of this label is empty",
+            span,
+            help="parts of a label are joined by single dots, as in `layer1.0`",
+        )
+
+    def hole(self, text: str, label: Span, offset: int) -> Expression:
+        """The expression in the braces of a label, which is parsed on its own."""
+        stripped = text.strip()
+        column = label.column + offset + len(text) - len(text.lstrip())
+        span = Span(self.file_name, label.line, column, label.line, column + len(stripped))
+        simple = _SIMPLE.fullmatch(stripped)
+        if simple is not None and stripped not in RESERVED:
+            return Name(span, stripped) if simple["name"] else Number(span, int(stripped), stripped)
+        outer, self.origin = self.origin, span
+        try:
+            value: Expression = _parser()[0].parse(stripped, "expression")
+        except lark.UnexpectedInput as error:
+            raise _Refused(explain(error, stripped, self.file_name, span)) from None
+        finally:
+            self.origin = outer
+        return value
+
+    def group(self, children: list[Any]) -> Group:
+        (body,) = children
+        return Group(body.span, body.statements, self.deeper(body.span, body.depth))
+
+    # ---- expressions
+
+    def conditional(self, children: list[Any]) -> Conditional:
+        keyword, test, yes, no = children
+        span = self.span(keyword, keyword).to(no.span)
+        return Conditional(span, test, yes, no, self.deeper(span, max(test.depth, yes.depth, no.depth)))
+
+    def binary(self, children: list[Any]) -> Binary:
+        left, operator, right = children
+        span = left.span.to(right.span)
+        return Binary(span, operator.value, left, right, self.deeper(span, max(left.depth, right.depth)))
+
+    def unary(self, children: list[Any]) -> Unary:
+        operator, operand = children
+        span = self.span(operator, operator).to(operand.span)
+        return Unary(span, operator.value, operand, self.deeper(span, operand.depth))
+
+    def call(self, children: list[Any]) -> Call:
+        function = children[0]
+        arguments = tuple(children[2:-1])
+        last = children[-1]
+        span = Span(self.file_name, function.span.line, function.span.column, last.end_line, last.end_column)
+        depth = function.depth
+        for argument in arguments:
+            if argument.depth > depth:
+                depth = argument.depth
+        return Call(span, function, arguments, self.deeper(span, depth))
+
+    def index(self, children: list[Any]) -> Index:
+        value, _, index, last = children
+        span = value.span.to(self.span(last, last))
+        return Index(span, value, index, self.deeper(span, max(value.depth, index.depth)))
+
+    def attribute(self, children: list[Any]) -> Attribute:
+        value, token = children
+        name = self.name([token])
+        span = value.span.to(name.span)
+        return Attribute(span, value, name, self.deeper(span, value.depth))
+
+    def argument(self, children: list[Any]) -> Argument:
+        (value,) = children
+        return Argument(value.span, None, value, value.depth)
+
+    def named_argument(self, children: list[Any]) -> Argument:
+        token, value = children
+        name = self.name([token])
+        return Argument(name.span.to(value.span), name, value, value.depth)
+
+    def name(self, children: list[Token]) -> Name:
+        (token,) = children
+        return Name(self.span(token, token), str(token))
+
+    def number(self, children: list[Token]) -> Number:
+        (token,) = children
+        text = token.value
+        span = self.span(token, token)
+        value: int | float
+        if text.isdigit() and len(text) <= MAX_DIGITS:
+            return Number(span, int(text), text)
+        if text.replace("_", "").isdigit():
+            return Number(span, self.integer(text.replace("_", ""), span), text)
+        value = float(text)
+        if value == float("inf"):
+            _refuse(
+                "number-too-large",
+                f"the number {text[:12]}{'...' if len(text) > 12 else ''} is too large",
+                span,
+                help="the largest is about 1.8e308",
+            )
+        return Number(span, value, text)
+
+    def integer(self, digits: str, span: Span) -> int:
+        if len(digits) > MAX_DIGITS:
+            _refuse(
+                "number-too-large",
+                f"an integer of {len(digits)} digits, {digits[:6]}...",
+                span,
+                help=f"integers have at most {MAX_DIGITS} digits",
+            )
+        return int(digits)
+
+    def dims(self, children: list[Token]) -> DimsLiteral:
+        (token,) = children
+        span = self.span(token, token)
+        return DimsLiteral(span, tuple([self.integer(part, span) for part in token.split("x")]))
+
+    def string(self, children: list[Token]) -> String:
+        (token,) = children
+        text = token.value[1:-1]
+        return String(self.span(token, token), _ESCAPE.sub(r"\1", text) if "\\" in text else text)
+
+    def boolean(self, children: list[Token]) -> Boolean:
+        (token,) = children
+        return Boolean(self.span(token, token), token.value == "true")
+
+    def list_literal(self, children: list[Any]) -> ListLiteral:
+        span = self.span(children[0], children[-1])
+        items = tuple(children[1:-1])
+        return ListLiteral(span, items, self.deeper(span, max([item.depth for item in items], default=0)))
+
+    def tuple_literal(self, children: list[Any]) -> TupleLiteral:
+        span = self.span(children[0], children[-1])
+        items = tuple(children[1:-1])
+        return TupleLiteral(span, items, self.deeper(span, max([item.depth for item in items], default=0)))
+
+    def parentheses(self, children: list[Any]) -> Expression:
+        first, inner, last = children
+        value: Expression = replace(inner, span=self.span(first, last))  # so that a wider span shows both brackets
+        return value

@@ -1,0 +1,95 @@
+"""The shipped specs: they check without a warning, and count and name their weights as torchvision does."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import gzip
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from cnnspec import api, loading, zoo
+from cnnspec.diagnostics import render
+from cnnspec.graph import Graph
+from cnnspec.syntax import tree
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+class Reference(NamedTuple):
+    """What torchvision says of a network: counts, and the shape of each tensor of its state."""
+
+    params: int
+    macs: int
+    state: dict[str, tuple[int, ...]]
+
+
+def read_references() -> dict[str, Reference]:
+    """The networks in tests/data that have a state, by name, with `-noaux` for those without auxiliary heads."""
+    with (DATA / "torchvision.csv").open(encoding="utf-8", newline="") as file:
+        counts = {(row["name"], row["variant"]): row for row in csv.DictReader(file)}
+    found = {}
+    with gzip.open(DATA / "torchvision_state.jsonl.gz", "rt", encoding="utf-8") as file:
+        for record in map(json.loads, file):
+            tensors = (line.split("\t") for line in record["state"])
+            # PyTorch's batch norms also count batches, which no result depends on.
+            state = {
+                key: ast.literal_eval(shape) for key, shape, _ in tensors if not key.endswith("num_batches_tracked")
+            }
+            row = counts[record["name"], record["variant"]]
+            name = record["name"] if record["variant"] == "default" else f"{record['name']}-{record['variant']}"
+            found[name] = Reference(int(row["params"]), int(row["macs"]), state)
+    return found
+
+
+REFERENCES = read_references()
+SPECS: dict[str, dict[str, Any]] = {
+    "googlenet": {"auxiliary_heads": True},
+    "googlenet-noaux": {"auxiliary_heads": False},
+}
+"""Parameters of the specs that are not their defaults."""
+
+
+def load(name: str) -> Graph:
+    return api.load(name.removesuffix("-noaux"), **SPECS.get(name, {}))
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_counts_and_state_are_torchvisions(name: str) -> None:
+    graph = load(name)
+    reference = REFERENCES[name]
+    assert graph.params == reference.params
+    assert graph.macs == reference.macs
+    assert {key: weight.shape for key, weight in graph.state.items()} == reference.state
+
+
+def test_every_torchvision_network_of_the_zoo_is_compared() -> None:
+    with (DATA / "torchvision.csv").open(encoding="utf-8", newline="") as file:
+        known = {row["name"] for row in csv.DictReader(file)}
+    shipped = {name for name in known if zoo.fold(name) in zoo.models()}
+    assert shipped == {name.removesuffix("-noaux") for name in REFERENCES}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in zoo.models().values()])
+def test_check_finds_nothing(name: str) -> None:
+    checked = api.check(loading.parse_all(loading.find(name)))
+    assert not checked.diagnostics, render(checked.diagnostics, checked.sources)
+    assert checked.graph is not None
+
+
+@pytest.mark.parametrize("path", sorted(zoo.folder().rglob("*.cnn")), ids=lambda path: path.stem)
+def test_every_model_makes_claims(path: Path) -> None:
+    for definition in loading.parse_all(loading.find(str(path))).files[0].definitions:
+        claims = [statement for statement in definition.body if isinstance(statement, tree.Expect)]
+        assert bool(claims) == (definition.keyword == "model"), definition.name.text
+
+
+def test_a_wrong_claim_is_noticed() -> None:
+    spec = loading.find("conv520")
+    wrong = spec._replace(text=spec.text.replace("params == 520", "params == 521"))
+    assert wrong != spec
+    (finding,) = api.check(loading.parse_all(wrong)).diagnostics
+    assert finding.code == "expectation-failed"
