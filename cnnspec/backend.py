@@ -42,6 +42,12 @@ class Pass:
 class Runtime(ABC):
     """Runs generated code for one target in this process.  Making one imports the framework."""
 
+    biased_running_variance: bool
+    """Whether the variance that a training pass adds to a batch norm's running one divides by ``n``, where the spec has ``n - 1``.
+
+    The code then cannot follow the spec there (Keras's own layer does so); everything else about the statistics must be equal.
+    """
+
     @abstractmethod
     def __init__(self, target: str, precision: Precision) -> None:
         """Import and configure the framework: CPU, full precision, deterministic."""

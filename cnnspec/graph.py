@@ -117,6 +117,8 @@ class Scope(_Part):
     span: Span
     arguments: dict[str, Plain]
     names: dict[str, Plain]
+    bindings: tuple[tuple[str, int], ...]
+    """The values of the network that the body gave a name, in order."""
     inputs: tuple[int, ...]
     input_names: tuple[str, ...]
     outputs: tuple[int, ...]

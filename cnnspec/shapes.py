@@ -95,7 +95,8 @@ class Symbolic:
         quotient = self._simplest(whole)
         if isinstance(remainder, int):
             return quotient + remainder // other
-        return Symbolic({(f"({remainder}) // {other}",): 1}) + quotient
+        inner = str(remainder)
+        return Symbolic({(f"({inner}) // {other}" if " " in inner else f"{inner} // {other}",): 1}) + quotient
 
     def __rfloordiv__(self, other: int) -> Dim:
         raise UnknownSize(self)

@@ -152,7 +152,7 @@ class Expander(Expressions):
                     help=f"to apply it to the flow, write `... -> {value.label}: ...`; a layer kept for later needs no label",
                 )  # fmt: skip
             if len(s.targets) == 1:
-                frame.names[s.targets[0].text] = value
+                self._bind(frame, s.targets[0].text, value)
                 return
             if isinstance(value, Unknown):
                 values: Any = [UNKNOWN] * len(s.targets)
@@ -163,11 +163,17 @@ class Expander(Expressions):
             if len(values) != len(s.targets):
                 raise Problem("not-several", f"{len(s.targets)} names, and {len(values)} values", s.span)
             for target, one in zip(s.targets, values, strict=True):
-                frame.names[target.text] = one
+                self._bind(frame, target.text, one)
         except Problem:
             for target in s.targets:
                 frame.names[target.text] = UNKNOWN
             raise
+
+    @staticmethod
+    def _bind(frame: Frame, name: str, value: Any) -> None:
+        frame.names[name] = value
+        if isinstance(value, Tensor):
+            frame.bindings.append((name, value.number))
 
     def _check_name(self, name: tree.Name) -> None:
         """Names that would not survive in generated code are refused."""
@@ -286,7 +292,7 @@ class Expander(Expressions):
                 for one in value if isinstance(value, list | tuple) else [value]:
                     frame.outputs.append((name, one, s.auxiliary, e.span))
                 if s.name is not None and not isinstance(value, list | tuple):
-                    frame.names[s.name.text] = value
+                    self._bind(frame, s.name.text, value)
         finally:
             frame.auxiliary = outer
 
@@ -667,6 +673,7 @@ class Expander(Expressions):
             Scope(
                 path=inner.path, label=text, named=label is not None, definition=definition, origin=origin, span=span,
                 arguments=plain_names(arguments), names=plain_names(names),
+                bindings=tuple(inner.bindings),
                 inputs=tuple(value.number for value in inputs if isinstance(value, Tensor)),
                 input_names=tuple(name for name, _ in inner.inputs), outputs=tuple(value.number for value in tensors),
                 auxiliary=auxiliary, body=tuple(inner.items),
@@ -762,7 +769,7 @@ class Expander(Expressions):
         names = {name: value for name, value in frame.names.items() if name not in arguments}
         root = Scope(
             path="", label="", named=False, definition=definition.name.text, origin=definition.name.span, span=definition.span,
-            arguments=plain_names(arguments), names=plain_names(names),
+            arguments=plain_names(arguments), names=plain_names(names), bindings=tuple(frame.bindings),
             inputs=tuple(port.value for port in self.model_inputs), input_names=tuple(name for name, _ in frame.inputs),
             outputs=tuple(port.value for port in ports), auxiliary=False, body=tuple(frame.items),
         )  # fmt: skip

@@ -113,6 +113,7 @@ class Frame:
     declared: bool = False
     """Whether the body has had an `input` statement."""
     outputs: list[tuple[str, Any, bool, Span]] = field(default_factory=list)
+    bindings: list[tuple[str, int]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     number: int = 0

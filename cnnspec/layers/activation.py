@@ -189,6 +189,8 @@ class HardSwish(Activation):
 
     ``out = in * min(max(in + 3, 0), 6) / 6``
 
+    The derivative at -3 is 0, at 3 it is 1.
+
     Source: Howard et al., "Searching for MobileNetV3" (2019).
     """
 

@@ -281,11 +281,12 @@ class Upsample(Arrangement):
         (shape,) = inputs
         rank = len(shape) - 1
         one = (1,) * rank
-        if self.scale is not None and self.mode == "nearest":
-            return Window(one, one, one, (0,) * rank, per_axis(self, "scale", self.scale, rank))
-        (out,) = self.shapes(shape)
-        sizes = tuple(needs_number(self, "the size of its input", size) for size in shape[1:])
-        goals = tuple(needs_number(self, "the size of its output", size) for size in out[1:])
+        if self.scale is not None and not self.align_corners:
+            # The ratio is all that counts, so that the map's size may be symbolic.
+            sizes, goals = one, per_axis(self, "scale", self.scale, rank)
+        else:
+            sizes = tuple(needs_number(self, "the size of its input", size) for size in shape[1:])
+            goals = tuple(needs_number(self, "the size of its output", size) for size in self.shapes(shape)[0][1:])
         if self.mode == "nearest":
             return Window(one, sizes, one, (0,) * rank, goals)
         kernel = tuple(2 if goal != size else 1 for size, goal in zip(sizes, goals, strict=True))
@@ -398,6 +399,10 @@ class Slice(Arrangement):
         return Window(one, one, one, tuple(-self.start if i == self.axis - 1 else 0 for i in range(len(one))))
 
 
+MOST_PARTS = 1000
+"""Outputs of one `split`; a bound, so that a number in a spec cannot eat the memory."""
+
+
 class Split(Arrangement):
     """One axis cut into several outputs: ``parts`` equal ones, or parts of the sizes given.
 
@@ -420,6 +425,12 @@ class Split(Arrangement):
         size = needs_number(self, f"the {axis_name(len(shape), axis)}", shape[axis])
         what = f"the {axis_name(len(shape), axis)} of {show(shape)}"
         if isinstance(self.parts, int):
+            if self.parts > MOST_PARTS:
+                raise RuleError(
+                    f"cannot split into {self.parts} parts: {MOST_PARTS} is the most",
+                    code="split-sizes",
+                    argument="parts",
+                )
             if size % self.parts:
                 raise RuleError(
                     f"cannot split {what} into {self.parts} equal parts",

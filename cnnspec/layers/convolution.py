@@ -47,8 +47,8 @@ class Conv(Layer):
 
     with zeros outside the input; channels are taken in ``groups`` blocks.
 
-    Output: ``filters`` channels, each size ``floor((size + before + after - dilation * (kernel - 1) - 1) / stride) +
-    1``.
+    Output: ``filters`` channels, each size
+    ``floor((size + before + after - dilation * (kernel - 1) - 1) / stride) + 1``.
     Weights: ``weight`` of ``filters x channels/groups x kernel...``, ``bias`` of ``filters``.
     Cost: ``filters * channels/groups * prod(kernel)`` multiply-accumulates for each output position.
     Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016).
@@ -110,10 +110,10 @@ class Conv(Layer):
 class DepthwiseConv(Layer):
     """Depthwise convolution: every channel has its own ``multiplier`` filters and meets no other channel.
 
-    ``out[c * m + j, p] = bias[c * m + j] + sum over k of weight[c * m + j, 0, k] * in[c, p * stride + k * dilation -
-    pad]``
+    ``out[c * m + j, p] = bias[c * m + j] + sum over k of weight[c * m + j, 0, k] * in[c, p * s + k * d - pad]``
 
-    with zeros outside the input; the same as ``conv(C * m, kernel, groups = C)`` on ``C`` channels.
+    with zeros outside the input, ``m`` the multiplier, ``s`` the stride and ``d`` the dilation: the same as
+    ``conv(C * m, kernel, groups = C)`` on ``C`` channels.
 
     Output: ``C * multiplier`` channels, sizes as for ``conv``.
     Weights: ``weight`` of ``C*multiplier x 1 x kernel...``, ``bias`` of ``C*multiplier``; the filters of a channel
@@ -182,8 +182,8 @@ class ConvTranspose(Layer):
     ``g``, on top of ``bias[o]``; what falls outside the output is dropped.  ``pad`` takes rows off both ends of the
     output; ``output_pad`` adds rows at its end, which the sum fills like all others.
 
-    Output: ``filters`` channels, each size ``(size - 1) * stride - 2 * pad + dilation * (kernel - 1) + output_pad +
-    1``.
+    Output: ``filters`` channels, each size
+    ``(size - 1) * stride - 2 * pad + dilation * (kernel - 1) + output_pad + 1``.
     Weights: ``weight`` of ``channels x filters/groups x kernel...``, ``bias`` of ``filters``.  The fans of ``init``
     are those of the convolution that it transposes: in ``filters/groups * prod(kernel)``, out ``channels *
     prod(kernel)``.

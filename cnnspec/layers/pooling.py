@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import gcd
 from typing import Any, Literal, NamedTuple
 
 from typing_extensions import override
@@ -243,11 +244,9 @@ class AdaptivePooling(Layer, ABC):
             return EVERYTHING
         sizes = tuple(needs_number(self, "the size of its input", size) for size in shape[1:])
         goals = tuple(needs_number(self, "the size of its output", size) for size in out[1:])
-        # The widest window; it begins at floor(i * size / goal) and ends before ceil((i + 1) * size / goal).
-        kernel = tuple(
-            max(-(-(i + 1) * size // goal) - i * size // goal for i in range(min(goal, size)))
-            for size, goal in zip(sizes, goals, strict=True)
-        )
+        # Window i goes from floor(i * n / m) to ceil((i + 1) * n / m); with n and m in lowest terms the widest has
+        # ceil((n + m - 1) / m).
+        kernel = tuple(-(-(size + goal - gcd(size, goal)) // goal) for size, goal in zip(sizes, goals, strict=True))
         rank = len(sizes)
         return Window(kernel, stride=sizes, dilation=(1,) * rank, pad=(0,) * rank, upscale=goals)
 

@@ -24,7 +24,7 @@ arguments come in the order of the signature; one without a default must be give
 
 
 def signature(layer: type[Layer]) -> str:
-    """The layer as a spec writes it: ``conv(filters, kernel, stride = 1, ...)``; the keyword alone without arguments."""
+    """The layer as a spec writes it, ``conv(filters, kernel, stride = 1, ...)``; without arguments its keyword."""
     parts = []
     for name, field in layer.model_fields.items():
         parts.append(name if field.is_required() else f"{name} = {_default(field)}")
@@ -33,7 +33,9 @@ def signature(layer: type[Layer]) -> str:
 
 def describe(layer: type[Layer]) -> str:
     """One entry of the reference, in Markdown."""
-    head = textwrap.fill(signature(layer), 100, subsequent_indent="    ", break_on_hyphens=False)
+    # Lines break between arguments only, never inside `stride = 1`.
+    whole = signature(layer).replace(" = ", "\0=\0")
+    head = textwrap.fill(whole, 100, subsequent_indent="    ", break_on_hyphens=False).replace("\0", " ")
     lines = [f"### `{layer.kind}`", "", "```", head, "```", ""]
     text = inspect.cleandoc(layer.__doc__ or "").replace("``", "`")
     # Each of these opens a line of its own; in Markdown that takes an empty line.

@@ -62,5 +62,5 @@ class StochasticDepth(Regularisation):
     Output: as the input.
     Source: Huang et al., "Deep networks with stochastic depth" (2016); scaled in training.
 
-    Example: ``x + (y -> stochastic_depth(0.1))``.
+    Example: ``y = y -> stochastic_depth(0.1)``, then ``x + y``.
     """

@@ -15,15 +15,13 @@ from typing import Any, Final
 import lark
 
 from cnnspec.diagnostics import Diagnostic, Span
-
-RESERVED: Final = frozenset(
-    "block model input output auxiliary use for in if then else and or not true false expect".split()
-)
-"""The words that cannot be names.  They can be labels, and parts of a path behind a dot."""
+from cnnspec.syntax.parse import RESERVED
 
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
 _BRACKET: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|#[^\n]*|([()\[\]{}])')
-_FOUND: Final = re.compile(r"->|==|!=|<=|>=|//|\*\*|[A-Za-z_][A-Za-z0-9_]*|[0-9](?:[0-9_.]|x[0-9])*|\"[^\"\n]*\"?|[^\s]")
+_FOUND: Final = re.compile(
+    r"->|==|!=|<=|>=|//|\*\*|[A-Za-z_][A-Za-z0-9_]*|[0-9](?:[0-9_.]|x[0-9])*|\"[^\"\n]*\"?|\S",
+)
 _VALUES: Final = frozenset({"NAME", "NUMBER", "DIMS", "STRING", "LSQB", "LPAR", "TRUE", "FALSE"})
 
 
@@ -71,6 +69,11 @@ class _Stop:
         return self.text[self.text.rfind("\n", 0, self.position) + 1 : self.position]
 
     @cached_property
+    def tail(self) -> str:
+        """The last of `before`, short enough to be searched by any pattern."""
+        return self.before[-500:]
+
+    @cached_property
     def open_brackets(self) -> list[_Bracket]:
         stack: list[_Bracket] = []
         for match in _BRACKET.finditer(self.text, 0, self.position):
@@ -102,15 +105,15 @@ class _Stop:
 
 def explain(error: lark.UnexpectedInput, text: str, file: str, origin: Span | None = None) -> Diagnostic:
     """What to tell the author.  ``origin`` is given for the inside of a label's braces, which is parsed by itself."""
-    accepts = frozenset(error.interactive_parser.accepts())  # type: ignore[attr-defined]
+    stopped: Any = error
+    accepts = frozenset(stopped.interactive_parser.accepts())
     if isinstance(error, lark.UnexpectedCharacters):
-        return _character(_Stop(text, file, origin, error.pos_in_stream, False, accepts))
-    token = error.token  # type: ignore[attr-defined]
+        return _character(_Stop(text, file, origin, stopped.pos_in_stream, False, accepts))
+    token = stopped.token
     at_end = token.type == "$END"
     position = len(text.rstrip()) if at_end else token.start_pos
     if not at_end:
-        # An arrow takes the line breaks before it; a line break its blanks.  Point at what a reader sees.
-        position += len(token) - 2 if token.type == "_ARROW" else 0
+        position += len(token) - 2 if token.type == "_ARROW" else 0  # it takes the line breaks before it
     stop = _Stop(text, file, origin, position, at_end, accepts)
     for slip in _SLIPS:
         diagnostic = slip(stop)
@@ -135,9 +138,9 @@ _INSTEAD: Final = {
     "^": "write `**` for a power",
     "\\": "a line that goes on stands in brackets, or begins with `->`",
     "→": "write `->`",
-    "×": "write `x` as in `3x3`, or `*` to multiply",
-    "−": "write `-`",
-    "–": "write `-`",
+    "\u00d7": "write `x` as in `3x3`, or `*` to multiply",
+    "\u2212": "write `-`",
+    "\u2013": "write `-`",
     "“": 'write a plain `"`',
     "”": 'write a plain `"`',
     "≤": "write `<=`",
@@ -187,7 +190,8 @@ def _brackets(stop: _Stop) -> Diagnostic | None:
     closer = stop.found in (")", "]", "}")
     of_its_kind = any(_CLOSERS[bracket.sign] == stop.found for bracket in stop.open_brackets)
     if closer and not of_its_kind and stop.innermost in ("", "{"):
-        return stop.error("unopened-bracket", f"`{stop.found}` closes nothing", help="remove it, or open what it closes")
+        help = "remove it, or open what it closes"
+        return stop.error("unopened-bracket", f"`{stop.found}` closes nothing", help=help)
     if not stop.open_brackets:
         return None
     last = stop.open_brackets[-1]
@@ -257,8 +261,8 @@ def _suspect(stop: _Stop) -> _Bracket | None:
 
 def _number(stop: _Stop) -> Diagnostic | None:
     """``3xH``, ``64px``, ``0x``: letters that follow a number without a space; ``.5`` and ``1.``."""
-    before = re.search(r"[0-9](?:[0-9_.]|x[0-9])*$", stop.before)
-    if before and re.match(r"[A-Za-z_]", stop.found) and not re.search(r"[A-Za-z_]$", stop.before[: before.start()]):
+    before = re.search(r"(?<![A-Za-z_])[0-9](?:[0-9_.]|x[0-9])*$", stop.tail)
+    if before and re.match(r"[A-Za-z_]", stop.found):
         whole = before[0] + stop.found
         place = stop.span(stop.position - len(before[0]), len(whole))
         unknown = re.fullmatch(r"[0-9]+(?:x(?:[0-9]+|[A-Za-z_]+))+", whole)
@@ -268,23 +272,23 @@ def _number(stop: _Stop) -> Diagnostic | None:
         return Diagnostic("bad-number", f"`{_short(whole)}` is neither a number nor a name", place, help=help)
     if stop.found == "." and re.match(r"\.[0-9]", stop.text[stop.position :]):
         return stop.error("bad-number", "a number does not begin with a dot", help="write `0.5`")
-    if re.search(r"(?<![\w.])[0-9]+\.$", stop.before) and "SEGMENT" in stop.accepts:
+    if re.search(r"(?<![\w.])[0-9]+\.$", stop.tail) and "SEGMENT" in stop.accepts:
         return stop.error("bad-number", "a digit is missing after the dot", help="write `1.0`, or `1` for an integer")
     return None
 
 
 def _else(stop: _Stop) -> Diagnostic | None:
-    if stop.found == "else" and not stop.before.strip() and stop.text[: stop.position].rstrip().endswith("}"):
+    if stop.found != "else" or stop.before.strip():
+        return None
+    if stop.text[: stop.position].rstrip().endswith("}"):
         return stop.error("misplaced-else", "`else` cannot begin a line", help="write it behind the brace: `} else {`")
-    return None
+    return stop.error("misplaced-else", "this `else` follows no `if`", help="as in `if test { ... } else { ... }`")
 
 
 def _definition(stop: _Stop) -> Diagnostic | None:
     if stop.found in ("block", "model", "use") and stop.innermost == "{":
         what = "files are taken in with `use`" if stop.found == "use" else "blocks and models are defined"
-        return stop.error(
-            "misplaced-definition", f"{what} at the top of a file only", help="move it out of the braces"
-        )
+        return stop.error("misplaced-definition", f"{what} at the top of a file only", help="move it out of the braces")
     return None
 
 
@@ -308,11 +312,12 @@ def _reserved(stop: _Stop) -> Diagnostic | None:
 def _equals(stop: _Stop) -> Diagnostic | None:
     if stop.found != "=":
         return None
-    condition = re.search(r"\b(?:if|expect|and|or|not)\b(?!.*\b(?:then|else)\b)", stop.before)
+    condition = re.search(r"\b(?:if|expect|and|or|not)\b(?!.*\b(?:then|else)\b)", stop.tail)
     if condition and "COMPARISON" in stop.accepts:
         return stop.error("equals-in-condition", "`=` gives a name to a value", help="to compare, write `==`")
-    if "LBRACE" in stop.accepts and re.match(r"\s*(?:block|model)\b", stop.before):
-        return None
+    change = re.search(r"([A-Za-z_]\w*)\s*(\+|-|\*\*?|//?|%)$", stop.tail)
+    if change:
+        return stop.error("unexpected-token", f"`{change[2]}=` does not exist", help=f"as in `n = n {change[2]} 1`")
     if stop.accepts & {"_NEWLINE", "_COMMA", "RPAR"}:
         help = "to the left of `=` stands a name, or names with commas: `left, right = split(x, 2)`"
         return stop.error("not-a-name", "only a name can be given a value", help=help)
@@ -341,10 +346,15 @@ def _arrow(stop: _Stop) -> Diagnostic | None:
     if stop.found != "->":
         return None
     if stop.accepts >= {"NAME", "LABEL"} and "_ARROW" not in stop.accepts:
-        return stop.error("nothing-before-arrow", "nothing stands before this `->`", help="begin with a layer or a value")
-    if "AND" in stop.accepts or "LBRACE" in stop.accepts:
-        help = "bind the pipeline to a name on a line before, or put it in parentheses"
-        return stop.error("misplaced-pipeline", "a pipeline cannot stand here", help=help)
+        help = "begin with a layer or a value"
+        return stop.error("nothing-before-arrow", "nothing stands before this `->`", help=help)
+    help = "bind the pipeline to a name on a line before, or put it in parentheses"
+    return stop.error("misplaced-pipeline", "a pipeline cannot stand here", help=help)
+
+
+def _comma(stop: _Stop) -> Diagnostic | None:
+    if stop.found == "," and "_NEWLINE" in stop.accepts and stop.innermost in ("", "{"):
+        return stop.error("unexpected-token", "the `,` stands outside brackets", help="a tuple is written `(a, b)`")
     return None
 
 
@@ -352,7 +362,7 @@ def _line_break(stop: _Stop) -> Diagnostic | None:
     """A line that ends too early."""
     if not stop.line_break:
         return None
-    if stop.before.rstrip().endswith("->"):
+    if stop.tail.rstrip().endswith("->"):
         help = "put the arrow at the start of the next line instead"
         return stop.error("unexpected-line-end", "a layer is missing after `->`", help=help)
     if "LBRACE" in stop.accepts and not stop.accepts & {"NAME", "NUMBER"}:
@@ -360,7 +370,7 @@ def _line_break(stop: _Stop) -> Diagnostic | None:
     if stop.accepts & {"_THEN", "_ELSE"} and "_NEWLINE" not in stop.accepts:
         help = "a choice between values is `if test then one else other`"
         return stop.error("unexpected-line-end", "this choice is not finished", help=help)
-    if re.search(r"[-+*/%<>=]$|\b(?:and|or|not)$", stop.before.rstrip()):
+    if re.search(r"[-+*/%<>=]$|\b(?:and|or|not)$", stop.tail.rstrip()):
         help = "finish it on this line, or put it in parentheses: inside them lines may break"
         return stop.error("unexpected-line-end", "the line ends before the expression does", help=help)
     return None
@@ -371,6 +381,12 @@ def _two_values(stop: _Stop) -> Diagnostic | None:
     begins = re.match(r"[A-Za-z0-9_\"(\[{]", stop.found)
     if not begins or stop.accepts & _VALUES - {"LPAR", "LSQB"}:
         return None
+    if stop.found == "{" and re.search(r"[A-Za-z0-9_.]$", stop.tail):
+        help = "a label with braces is closed and followed by `:`, as in `layer{i}: conv(64)`"
+        return stop.error("bad-label", "braces directly behind a name, and no label", help=help)
+    if stop.found == "if":
+        help = "write `if test then one else other`"
+        return stop.error("unexpected-token", "a condition stands behind its value", help=help)
     if stop.innermost in ("(", "[") and "_COMMA" in stop.accepts:
         return stop.error("missing-comma", f"a comma is missing before {stop.shown}", help="`,` separates them")
     if stop.accepts & {"_ARROW"} and "_NEWLINE" in stop.accepts:
@@ -390,6 +406,7 @@ _SLIPS: Final[tuple[Callable[[_Stop], Diagnostic | None], ...]] = (
     _equals,
     _colon,
     _arrow,
+    _comma,
     _line_break,
     _two_values,
 )
@@ -433,5 +450,7 @@ def _expected(stop: _Stop) -> Diagnostic:
     if stop.innermost in ("(", "["):
         accepts -= {"_NEWLINE"}
     words += [word for name, word in _IN_WORDS.items() if name in accepts]
-    either = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    if len(words) > 1 and words[-1] == _IN_WORDS["$END"]:
+        words.pop()
+    either = " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words or ["the end"])
     return stop.error("unexpected-token", f"found {stop.shown} where {either} should stand", f"expected {either}")

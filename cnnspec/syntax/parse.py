@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import io
 import os
+import pickle
 import re
 import sys
 import tempfile
@@ -20,10 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 import lark
-from cnnspec_grammar import grammar_text
 
 from cnnspec.diagnostics import Diagnostic, Span, SpecError
-from cnnspec.syntax.errors import RESERVED, explain
 from cnnspec.syntax.tree import (
     Argument,
     Attribute,
@@ -57,9 +57,18 @@ from cnnspec.syntax.tree import (
     Unary,
     Use,
 )
+from cnnspec_grammar import grammar_text
 
 if TYPE_CHECKING:
     from lark import Lark, Token
+
+RESERVED: Final = frozenset(
+    {
+        *("block", "model", "input", "output", "auxiliary", "use", "expect"),
+        *("for", "in", "if", "then", "else", "and", "or", "not", "true", "false"),
+    }
+)
+"""The words that cannot be names.  They can be labels, and parts of a path behind a dot."""
 
 MAX_BRACKETS: Final = 100
 """How deep brackets may nest."""
@@ -104,10 +113,16 @@ def _run(text: str, name: str, start: str) -> Any:
         except _Refused as refused:
             raise SpecError([refused.diagnostic], {name: text}) from None
         except lark.UnexpectedInput as error:
-            raise SpecError([explain(error, text, name)], {name: text}) from None
+            raise SpecError([_explained(error, text, name)], {name: text}) from None
         finally:
             if collecting:
                 gc.enable()
+
+
+def _explained(error: lark.UnexpectedInput, text: str, name: str, origin: Span | None = None) -> Diagnostic:
+    from cnnspec.syntax.errors import explain  # only when there is something to explain
+
+    return explain(error, text, name, origin)
 
 
 class _Refused(Exception):
@@ -130,37 +145,50 @@ def _parser() -> tuple[Lark, _Builder]:
     """The parser with the builder it calls, from prepared tables where there are any."""
     builder = _Builder()
     text = grammar_text()
-    options: dict[str, Any] = {
-        "parser": "lalr",
-        "lexer": "contextual",
-        "start": ["file", "expression"],
-        "maybe_placeholders": False,
-        "transformer": builder,
-        "postlex": _Brackets(builder),
-    }
-    tables = _tables_path(text)
-    if tables.is_file():
-        # Lark itself checks the tables against the grammar, and makes new ones if they are damaged.
-        return lark.Lark(text, cache=str(tables), **options), builder
+    bound: dict[str, Any] = {"transformer": builder, "postlex": _Brackets(builder)}
+    folder = _cache_folder()
+    key = hashlib.sha256(f"{text}{lark.__version__}{sys.version_info[:2]}".encode()).hexdigest()[:16]
+    tables = folder / f"grammar-{key}.tables" if folder else None
+    if tables:
+        try:
+            content = tables.read_bytes()
+        except OSError:  # not there yet, or not to be read
+            content = b""
+        if hashlib.sha256(content[_SEAL:]).digest() == content[:_SEAL]:
+            # As Lark's own stand-alone parsers load theirs.  Its `cache` option does not write whole or not at all.
+            load: Any = lark.Lark._load_from_dict
+            return load(**pickle.loads(content[_SEAL:]), **bound), builder
+    parser = lark.Lark(
+        text, parser="lalr", lexer="contextual", start=["file", "expression"], maybe_placeholders=False, **bound
+    )
+    if tables:
+        _keep(parser, tables, set(bound))
+    return parser, builder
+
+
+def _keep(parser: Lark, tables: Path, bound: set[str]) -> None:
+    """Writes the tables beside their place and moves them there, so that no other process sees half a file."""
+    content = io.BytesIO()
+    parser.save(content, bound)
     try:
         tables.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and moved into place, so that another process never sees half a file.
-        with tempfile.TemporaryDirectory(dir=tables.parent) as folder:
-            fresh = Path(folder) / tables.name
-            parser = lark.Lark(text, cache=str(fresh), **options)
-            os.replace(fresh, tables)
-            return parser, builder
-    except OSError:  # no cache folder to write to: slower, and otherwise the same
-        return lark.Lark(text, **options), builder
+        with tempfile.TemporaryDirectory(dir=tables.parent) as workshop:
+            fresh = Path(workshop) / tables.name
+            fresh.write_bytes(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
+            fresh.replace(tables)
+    except OSError:  # nowhere to write: slower at each start, and otherwise the same
+        pass
 
 
-def _tables_path(grammar: str) -> Path:
-    digest = hashlib.sha256(f"{grammar}{lark.__version__}{sys.version_info[:2]}".encode()).hexdigest()[:16]
+_SEAL: Final = hashlib.sha256().digest_size
+"""The tables begin with a digest of the rest, which tells damaged ones."""
+
+
+def _cache_folder() -> Path | None:
     try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnnspec"
     except RuntimeError:  # no home
-        folder = Path(tempfile.gettempdir())
-    return folder / "cnnspec" / f"grammar-{digest}.tables"
+        return None
 
 
 class _Brackets:
@@ -221,6 +249,7 @@ class _Deep(NamedTuple):
 
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _SIMPLE: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>[0-9]{1,18})")
+_NO_LAYERS: Final = (Number, DimsLiteral, String, Boolean, ListLiteral, TupleLiteral)
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 
@@ -266,7 +295,8 @@ class _Builder:
 
     def parameter(self, children: list[Any]) -> Parameter:
         name, *default = children
-        return Parameter(name.span.to(default[0].span), name, default[0]) if default else Parameter(name.span, name, None)
+        span = name.span.to(default[0].span) if default else name.span
+        return Parameter(span, name, default[0] if default else None)
 
     # ---- statements
 
@@ -345,7 +375,7 @@ class _Builder:
         token, value = children
         label = self.label(token)
         span = label.span.to(value.span)
-        if isinstance(value, Number | DimsLiteral | String | Boolean | ListLiteral | TupleLiteral):
+        if isinstance(value, _NO_LAYERS):
             _refuse(
                 "label-without-layer",
                 "a label names a layer, and this is none",
@@ -404,12 +434,13 @@ class _Builder:
             return Name(span, stripped) if simple["name"] else Number(span, int(stripped), stripped)
         outer, self.origin = self.origin, span
         try:
-            value: Expression = _parser()[0].parse(stripped, "expression")
+            value: Any = _parser()[0].parse(stripped, "expression")
         except lark.UnexpectedInput as error:
-            raise _Refused(explain(error, stripped, self.file_name, span)) from None
+            raise _Refused(_explained(error, stripped, self.file_name, span)) from None
         finally:
             self.origin = outer
-        return value
+        tree: Expression = value
+        return tree
 
     def group(self, children: list[Any]) -> Group:
         (body,) = children
@@ -452,6 +483,8 @@ class _Builder:
         value, token = children
         name = self.name([token])
         span = value.span.to(name.span)
+        if isinstance(value, Number):
+            _refuse("bad-number", "a number has no attributes", span, help="a fraction is written without spaces: `0.5`")
         return Attribute(span, value, name, self.deeper(span, value.depth))
 
     def argument(self, children: list[Any]) -> Argument:

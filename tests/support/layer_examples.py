@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from cnnspec.initialisers import Initialiser
 from cnnspec.layers import activation as act
 from cnnspec.layers import arithmetic as arith
@@ -30,6 +32,7 @@ class Example:
     buffers: int = 0
     macs: int = 0
 
+    @override
     def __str__(self) -> str:
         given = ",".join(f"{name}={getattr(self.layer, name)}" for name in sorted(self.layer.model_fields_set))
         shapes = ",".join("x".join(map(str, shape)) for shape in self.inputs)

@@ -1,0 +1,1135 @@
+"""From concrete graphs to general code: what a block's uses share is written once, what differs becomes an argument.
+
+The planner looks at every use of a block, in the model itself and in *probes* (expansions of the same spec with other values of the
+model's parameters), and lays them beside each other part by part.  A number that is the same in every use is a literal.  One that
+differs is explained, in this order, by a block parameter of the spec, by a name that the block binds, by a simple expression of these
+(a product, a quotient, an arithmetic progression over a loop), or else becomes a constructor argument of its own.  An
+``if`` that all uses decide alike disappears.  Every expression is checked against every use, so the code computes for
+each of them exactly what the graph says.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cnnspec.codegen.emission import REQUIRED, Argument, Code, Construct, Emission, Formula, Place
+from cnnspec.codegen.naming import class_name, safe
+from cnnspec.codegen.pieces import Piece, pieces, produced
+from cnnspec.graph import Graph, Loop, Node, Scope, Turn
+from cnnspec.shapes import Shape, show
+
+Values = dict[int, Any]
+"""A value for each context of a body."""
+
+
+class Differ(Exception):
+    """Uses of a block that one piece of code cannot serve."""
+
+
+class Restart(Exception):
+    """A loop must be written out; planning starts again."""
+
+    def __init__(self, loop: object) -> None:
+        super().__init__(loop)
+        self.loop = loop
+
+
+class Dialect(ABC):
+    """What the planner must know of a target."""
+
+    implicit_channels: bool
+    """Whether the channels of an input are a constructor parameter (PyTorch) or read from the value (Keras)."""
+
+    @abstractmethod
+    def describe(self, places: Sequence[Place]) -> list[Emission]:
+        """What one layer becomes in each of its uses."""
+
+    @abstractmethod
+    def inlines(self, uses: Sequence[Piece]) -> bool:
+        """Whether a group is printed in place, rather than as a definition of its own."""
+
+    @abstractmethod
+    def opaque(self) -> bool:
+        """Whether a group printed in place is one object that values pass through whole."""
+
+
+# ---- what the planner gives ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Parameter:
+    """A constructor argument: its value in each use by the use's identity, and its default if it has one."""
+
+    name: str
+    values: dict[tuple[int, str], Any]
+    default: Any = REQUIRED
+
+    @property
+    def type(self) -> str:
+        kinds = {type(value) for value in self.values.values()}
+        if kinds <= {int}:
+            return "int"
+        if kinds <= {bool}:
+            return "bool"
+        if kinds <= {int, float}:
+            return "float"
+        return "str" if kinds <= {str} else "Any"
+
+
+@dataclass(slots=True)
+class Call:
+    """A resolved constructor call: argument texts, with names where they are given by name."""
+
+    callee: str
+    arguments: list[tuple[str | None, str]]
+    helper: str | None = None
+
+    def text(self, extra: Iterable[str] = ()) -> str:
+        parts = [value if name is None else f"{name}={value}" for name, value in self.arguments]
+        return f"{self.callee}({', '.join([*parts, *extra])})"
+
+
+@dataclass(slots=True)
+class Expression:
+    """A resolved formula."""
+
+    pattern: str
+    values: dict[str, str]
+    loose: bool
+    helper: str | None
+
+    def text(self, inputs: Sequence[str]) -> str:
+        fields = {str(position): value for position, value in enumerate(inputs)}
+        fields |= self.values | {"all": ", ".join(inputs)}
+        return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], self.pattern)
+
+
+@dataclass(slots=True)
+class ResolvedStage:
+    module: Call | None
+    formula: Expression | None
+    suffix: str
+    attribute: bool
+
+
+@dataclass(slots=True)
+class Step:
+    """A statement of the generated forward pass.
+
+    ``apply`` has stages (a layer), a routine with arguments (a block), or a body (a group printed in place).  ``choice`` has a test and
+    two bodies, ``repeat`` a variable, a count and a body.
+    """
+
+    kind: Literal["apply", "choice", "repeat"]
+    label: str = ""
+    label_is_pattern: bool = False
+    named: bool = False
+    node: Node | None = None
+    path: str = ""
+    stages: list[ResolvedStage] = field(default_factory=list)
+    finisher: bool = False
+    routine: Routine | None = None
+    arguments: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[list[Step]] = field(default_factory=list)
+    test: str = ""
+    flag: str = ""
+    count: str = ""
+    variable: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    feeds_next: bool = False
+    shape: str = ""
+    auxiliary: bool = False
+
+
+@dataclass(slots=True)
+class Routine:
+    """A definition of the generated file: a block, a group that needs one, or the model."""
+
+    name: str
+    parameters: list[Parameter]
+    locals: list[tuple[str, str]]
+    inputs: list[str]
+    outputs: list[str]
+    body: list[Step]
+    uses: list[tuple[int, Piece]]
+    example: str
+    """Shapes of the first use: ``64x56x56 -> 256x56x56``."""
+    channels: list[str] = field(default_factory=list)
+    """Names of the inputs' channels that the body uses, where the target reads them from the values: ``x_channels``."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything an emitter prints: definitions in order of use, the model last."""
+
+    graph: Graph
+    routines: list[Routine]
+    model: Routine
+    carried: list[str]
+    """The model's parameters that the generated code takes."""
+
+
+# ---- laying uses beside each other -------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Slot:
+    """One part of a body in all its uses; ``pieces`` has None where a use does not have it."""
+
+    kind: Literal["node", "scope", "branch", "loop"]
+    key: tuple[object, ...]
+    pieces: dict[int, Piece]
+    bodies: list[Body] = field(default_factory=list)
+    emissions: dict[int, Emission] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Body:
+    """A body in all its uses.
+
+    ``contexts`` lists them; ``parent`` maps each to its context in the surrounding body, ``turn`` to its turn if the body is a loop's, and
+    ``graph`` to its graph.
+    """
+
+    contexts: list[int]
+    graph: dict[int, int]
+    slots: list[Slot] = field(default_factory=list)
+    outer: Body | None = None
+    parent: dict[int, int] = field(default_factory=dict)
+    turn: dict[int, int] | None = None
+    variable: str = ""
+
+
+def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
+    """Merge the parts of several uses into one sequence, equal parts together."""
+    order: list[tuple[object, ...]] = []
+    places: set[tuple[object, ...]] = set()
+    for sequence in sequences.values():
+        position = 0
+        for piece in sequence:
+            if piece.key in places:
+                position = order.index(piece.key) + 1 if piece.key not in order[position : position + 1] else position + 1
+            else:
+                order.insert(position, piece.key)
+                places.add(piece.key)
+                position += 1
+    slots = {key: Slot(kind="node", key=key, pieces={}) for key in order}
+    for context, sequence in sequences.items():
+        for piece in sequence:
+            slot = slots[piece.key]
+            if context in slot.pieces:
+                raise Differ("one place of the spec twice in a body")
+            slot.kind = piece.kind
+            slot.pieces[context] = piece
+    return [slots[key] for key in order]
+
+
+class Names:
+    """Explains values of one routine by its parameters and names."""
+
+    def __init__(self, uses: Sequence[tuple[int, Piece]], *, model: bool, carried: Sequence[str], implicit: dict[str, Values]) -> None:
+        self.uses = uses
+        self.model = model
+        self.implicit = implicit
+        self.arguments: dict[str, Values] = {}
+        self.spec_locals: dict[str, Values] = {}
+        self.used: dict[str, Values] = {}
+        self.defined: dict[str, str] = {}
+        scopes = [piece.scope for _, piece in uses]
+        if all(scope is not None for scope in scopes):
+            known = [scope for scope in scopes if scope is not None]
+            if model:
+                self.arguments = {safe(name): {i: s.arguments[name] for i, s in enumerate(known)} for name in carried}
+            else:
+                self.arguments = self._varying([scope.arguments for scope in known])
+                self.spec_locals = self._varying([scope.names for scope in known])
+
+    @staticmethod
+    def _varying(named: list[dict[str, Any]]) -> dict[str, Values]:
+        found = {}
+        for name in named[0]:
+            if all(name in one for one in named):
+                values = {i: one[name] for i, one in enumerate(named)}
+                if len({(type(v), v) for v in values.values()}) > 1 and all(isinstance(v, bool | int | float) for v in values.values()):
+                    found[safe(name)] = values
+        return found
+
+    def use(self, name: str) -> str:
+        self.used[name] = {**self.arguments, **self.implicit, **self.used}[name]
+        return name
+
+    def candidates(self) -> dict[str, Values]:
+        return {**self.arguments, **self.implicit, **self.used}
+
+    def explain(self, values: Values, hint: str) -> str:
+        """The text of an expression with these values."""
+        if all(isinstance(value, bool) for value in values.values()):
+            return self._condition(values, hint)
+        known = self.candidates()
+        for name, has in known.items():
+            if _equal(has, values):
+                return self.use(name)
+        if self.model:
+            text = self._multiple(values, self.arguments)
+            if text is None:
+                raise Differ("the model's parameters do not explain this")
+            return text
+        for name, has in self.spec_locals.items():
+            if _equal(has, values):
+                return self._local(name, has)
+        text = self._expression(values)
+        return text if text is not None else self._new(values, hint)
+
+    def _local(self, name: str, values: Values) -> str:
+        if name in self.defined or name in self.used:
+            return name
+        numbers = not any(isinstance(value, bool) for value in values.values())
+        text = self._expression(values) if numbers else self._predicate(values)
+        if text is None:
+            self.used[name] = values
+        else:
+            self.defined[name] = text
+        return name
+
+    def _new(self, values: Values, hint: str) -> str:
+        if self.model:
+            raise Differ("a model takes only its own parameters")
+        taken = {*self.candidates(), *self.defined, *self.spec_locals}
+        name = hint = safe(re.sub(r"\W", "_", hint))
+        number = 2
+        while name in taken:
+            name = f"{hint}_{number}"
+            number += 1
+        common = max(values.values(), key=lambda value: sum(other == value for other in values.values()))
+        self.used[name] = {i: values.get(i, common) for i in range(len(self.uses))}
+        return name
+
+    def _multiple(self, values: Values, known: dict[str, Values]) -> str | None:
+        for name, has in known.items():
+            pairs = [(has[i], value) for i, value in values.items()]
+            if not all(type(a) is int and type(b) is int and a > 0 and b > 0 for a, b in pairs):
+                continue
+            if all(b % a == 0 for a, b in pairs) and len({b // a for a, b in pairs}) == 1:
+                return f"{self.use(name)} * {pairs[0][1] // pairs[0][0]}"
+            if not self.model and all(a % b == 0 for a, b in pairs) and len({a // b for a, b in pairs}) == 1:
+                return f"{self.use(name)} // {pairs[0][0] // pairs[0][1]}"
+        return None
+
+    def _expression(self, values: Values) -> str | None:
+        """A product or quotient of a parameter and a number, or of two parameters."""
+        known = self.candidates()
+        text = self._multiple(values, known)
+        if text is not None:
+            return text
+        numbers = {n: h for n, h in known.items() if all(type(h[i]) is int and h[i] > 0 for i in values)}
+        if not all(type(value) is int for value in values.values()):
+            return None
+        for one, a in numbers.items():
+            for other, b in numbers.items():
+                if one < other and all(a[i] * b[i] == value for i, value in values.items()):
+                    first, second = sorted((one, other), key=list(known).index)
+                    return f"{self.use(first)} * {self.use(second)}"
+                if one != other and all(a[i] % b[i] == 0 and a[i] // b[i] == value for i, value in values.items()):
+                    return f"{self.use(one)} // {self.use(other)}"
+        return None
+
+    def _condition(self, values: Values, hint: str) -> str:
+        for name, has in self.candidates().items():
+            if _equal(has, values):
+                return self.use(name)
+        for name, has in self.spec_locals.items():
+            if _equal(has, values):
+                return self._local(name, has)
+        for name, has in {**self.candidates(), **self.spec_locals}.items():
+            if all(has[i] is (not value) for i, value in values.items()):
+                inner = self.use(name) if name in self.candidates() else self._local(name, has)
+                return f"not {inner}"
+        return self._predicate(values) or self._new(values, hint)
+
+    def _predicate(self, values: Values) -> str | None:
+        """A comparison of a parameter with 0 or 1, or of two parameters or names."""
+        if self.model:
+            return None
+        whole = {n: h for n, h in self.candidates().items() if all(type(h[i]) is int for i in values)}
+        for name, has in whole.items():
+            if name in self.implicit:
+                continue
+            for constant in (1, 0):
+                if all((has[i] == constant) == value for i, value in values.items()):
+                    return f"{self.use(name)} == {constant}"
+                if all((has[i] != constant) == value for i, value in values.items()):
+                    return f"{self.use(name)} != {constant}"
+        more = {n: h for n, h in self.spec_locals.items() if all(type(h[i]) is int for i in values)}
+        both = {**whole, **more}
+        names = [*self.implicit, *(name for name in both if name not in self.implicit)]
+        for position, one in enumerate(names):
+            for other in names[position + 1 :]:
+                if one not in both or other not in both:
+                    continue
+                same = {i: both[one][i] == both[other][i] for i in values}
+                symbol = "==" if all(same[i] == v for i, v in values.items()) else "!="
+                if symbol == "==" or all(same[i] != v for i, v in values.items()):
+                    texts = [self._local(n, more[n]) if n in more and n not in whole else self.use(n) for n in (one, other)]
+                    return f"{texts[0]} {symbol} {texts[1]}"
+        return None
+
+
+def _equal(has: Values, values: Values) -> bool:
+    return all(type(has[i]) is type(value) and has[i] == value for i, value in values.items())
+
+
+# ---- planning ----------------------------------------------------------------------------------------------------------
+
+
+def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
+    """The general form of a graph.  ``probes`` may vary one parameter each; those that change nothing but what can be explained are carried."""
+    by_parameter: dict[str, list[Graph]] = {}
+    for probe in probes:
+        changed = [name for name, value in probe.parameters.items() if graph.parameters.get(name) != value]
+        if len(changed) == 1:
+            by_parameter.setdefault(changed[0], []).append(probe)
+    carried: list[str] = []
+    used: list[Graph] = [graph]
+    best = _plan([graph], [], dialect)
+    for name, some in by_parameter.items():
+        try:
+            attempt = _plan([*used, *some], [*carried, name], dialect)
+        except Differ:
+            continue
+        if not any(parameter.name == safe(name) for parameter in attempt.model.parameters):
+            continue
+        carried.append(name)
+        used += some
+        best = attempt
+    return best
+
+
+def _plan(graphs: list[Graph], carried: list[str], dialect: Dialect) -> Plan:
+    unroll: set[object] = _loops_to_unroll(graphs)
+    while True:
+        planner = _Planner(graphs, carried, dialect, frozenset(unroll))
+        try:
+            return planner.run()
+        except Restart as restart:
+            if restart.loop in unroll:
+                raise Differ("a loop that cannot be written out") from None
+            unroll.add(restart.loop)
+
+
+def _loops_to_unroll(graphs: Sequence[Graph]) -> set[object]:
+    """Loops of few turns, with dotted labels, or in a numbered group of the model itself are written out."""
+    counts: dict[object, set[int]] = {}
+    dotted: set[object] = set()
+
+    def visit(item: Any, loops: tuple[object, ...]) -> None:
+        if isinstance(item, Node | Scope) and "." in item.label:
+            dotted.update(loops)
+        if isinstance(item, Loop):
+            counts.setdefault(item.span, set()).add(len(item.turns))
+            loops = (*loops, item.span)
+            for turn in item.turns:
+                for inner in turn.body:
+                    visit(inner, loops)
+        elif not isinstance(item, Node | Turn):
+            inside = () if isinstance(item, Scope) else loops
+            for inner in item.body:
+                visit(inner, inside)
+
+    for graph in graphs:
+        visit(graph.root, ())
+    return dotted | {loop for loop, seen in counts.items() if len(seen) == 1 and max(seen) <= 3}
+
+
+def skeleton(label: str) -> tuple[str, ...]:
+    """A label without its numbers."""
+    return tuple(re.split(r"\d+", label))
+
+
+class _Planner:
+    def __init__(self, graphs: list[Graph], carried: list[str], dialect: Dialect, unroll: frozenset[object]) -> None:
+        self.graphs = graphs
+        self.carried = carried
+        self.dialect = dialect
+        self.roots = [pieces(graph, unroll) for graph in graphs]
+        self.instances: dict[object, list[tuple[int, Piece]]] = {}
+        self.routines: dict[object, list[Routine]] = {}
+        self.owner: dict[tuple[int, str], Routine] = {}
+        self.order: list[Routine] = []
+        self.names_taken: set[str] = set()
+
+    def run(self) -> Plan:
+        for number, root in enumerate(self.roots):
+            self._collect(number, root.body)
+        model_name = safe(self.graphs[0].name)
+        self.names_taken = {model_name}
+        model = self._routine(model_name, list(enumerate(self.roots)), model=True)
+        return Plan(self.graphs[0], self.order, model, self.carried)
+
+    def _collect(self, graph: int, body: Iterable[Piece]) -> None:
+        for piece in body:
+            if piece.kind == "scope":
+                self.instances.setdefault(self._definition(piece), []).append((graph, piece))
+            self._collect(graph, piece.body)
+            for turn in piece.turns:
+                self._collect(graph, turn)
+
+    @staticmethod
+    def _definition(piece: Piece) -> object:
+        if piece.definition:
+            return piece.definition
+        return ("group", piece.scope.origin) if piece.scope is not None else piece.key
+
+    def is_routine(self, piece: Piece) -> bool:
+        if piece.definition:
+            return True
+        uses = [use for _, use in self.instances[self._definition(piece)]]
+        return not self.dialect.inlines(uses)
+
+    # -- routines
+
+    def routine_of(self, graph: int, piece: Piece) -> Routine:
+        """The routine that serves a use of a block, planned now if it is not yet."""
+        key = self._definition(piece)
+        if key not in self.routines:
+            uses = self.instances[key]
+            name = self._unique(safe(piece.definition) if piece.definition else class_name(piece.label))
+            self.routines[key] = []
+            try:
+                made = [self._routine(name, uses)]
+            except Differ:
+                kinds: dict[object, list[tuple[int, Piece]]] = {}
+                for number, use in uses:
+                    kinds.setdefault(self._signature(use), []).append((number, use))
+                if len(kinds) == 1:
+                    kinds = {(number, use.path): [(number, use)] for number, use in uses}
+                made = []
+                for number, some in enumerate(kinds.values(), 1):
+                    made.append(self._routine(name if number == 1 else self._unique(f"{name}{number}"), some))
+            self.routines[key] = made
+            for routine in made:
+                self.order.append(routine)
+                for number, use in routine.uses:
+                    self.owner[number, use.path] = routine
+        return self.owner[graph, piece.path]
+
+    def _unique(self, name: str) -> str:
+        number, result = 2, name
+        while result in self.names_taken:
+            result = f"{name}{number}"
+            number += 1
+        self.names_taken.add(result)
+        return result
+
+    def _signature(self, piece: Piece) -> object:
+        """What uses must share to be served by one definition whatever their numbers."""
+        match piece.kind:
+            case "node":
+                assert piece.node is not None
+                return piece.node.layer.kind, skeleton(piece.label), len(piece.inputs)
+            case "branch":
+                return piece.key, piece.taken, tuple(self._signature(p) for p in piece.body)
+            case "loop":
+                return tuple(tuple(self._signature(p) for p in turn) for turn in piece.turns)
+            case "scope":
+                inner = tuple(self._signature(p) for p in piece.body)
+                return piece.definition, skeleton(piece.label), len(piece.inputs), len(piece.outputs), inner
+
+    def _routine(self, name: str, uses: list[tuple[int, Piece]], *, model: bool = False) -> Routine:
+        first = uses[0][1]
+        if len({(len(piece.inputs), len(piece.outputs)) for _, piece in uses}) > 1:
+            raise Differ("uses with other numbers of inputs or outputs")
+        contexts = list(range(len(uses)))
+        body = Body(contexts, {i: graph for i, (graph, _) in enumerate(uses)})
+        self._fill(body, {i: piece.body for i, (_, piece) in enumerate(uses)})
+        input_names = self._input_names(first, model)
+        implicit: dict[str, Values] = {}
+        for position, input_name in enumerate(input_names):
+            shapes = {i: self.graphs[graph].values[piece.inputs[position]] for i, (graph, piece) in enumerate(uses)}
+            channel_name = "in_channels" if len(input_names) == 1 else f"{input_name}_channels"
+            values = {i: shape[0] for i, shape in shapes.items()}
+            if all(type(value) is int for value in values.values()) and len(set(values.values())) > 1 and not model:
+                implicit[channel_name] = values
+        names = Names(uses, model=model, carried=self.carried, implicit=implicit)
+        flow = _Flow(body, uses, input_names, self)
+        steps = self._steps(body, names, flow, "i")
+        outputs = flow.results()
+        spec_order = [*implicit, *names.arguments]
+        parameters = []
+        channels = []
+        for parameter in sorted(names.used, key=lambda n: spec_order.index(n) if n in spec_order else len(spec_order)):
+            if parameter in implicit and not self.dialect.implicit_channels:
+                channels.append(parameter)
+                continue
+            values = names.used[parameter]
+            by_use = {(graph, piece.path): values[i] for i, (graph, piece) in enumerate(uses)}
+            parameters.append(Parameter(parameter, by_use, self._default(by_use) if not model else values[0]))
+        parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
+        shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
+        shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
+        return Routine(
+            name, parameters, list(names.defined.items()), flow.input_names, outputs, steps, uses, f"{shapes_in} -> {shapes_out}", channels,
+        )  # fmt: skip
+
+    @staticmethod
+    def _default(values: dict[tuple[int, str], Any]) -> Any:
+        """A plain value that half of the uses have makes a default."""
+        for plain in (1, False, 0):
+            same = sum(type(value) is type(plain) and value == plain for value in values.values())
+            if same * 2 >= len(values) or (plain is False and same):
+                return plain
+        return REQUIRED
+
+    @staticmethod
+    def _input_names(piece: Piece, model: bool) -> list[str]:
+        given = list(piece.scope.input_names) if piece.scope is not None else []
+        names = [safe(name) for name in given[: len(piece.inputs)]]
+        extra = ["x", "y", "z"] + [f"x{i}" for i in range(2, len(piece.inputs) + 1)]
+        while len(names) < len(piece.inputs):
+            names.append(next(name for name in extra if name not in names))
+        return names
+
+    # -- structure
+
+    def _fill(self, body: Body, sequences: dict[int, list[Piece]]) -> None:
+        body.slots = align(sequences)
+        for slot in body.slots:
+            whole = len(slot.pieces) == len(body.contexts)
+            match slot.kind:
+                case "node":
+                    if not whole:
+                        raise Differ("a layer that not every use has")
+                    self._describe(slot, body)
+                case "scope":
+                    if not whole:
+                        raise Differ("a block that not every use has")
+                    some = next(iter(slot.pieces.values()))
+                    if not self.is_routine(some):
+                        inner = Body(list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts})
+                        self._fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
+                        slot.bodies = [inner]
+                case "branch":
+                    for side in (0, 1):
+                        takers = [c for c, piece in slot.pieces.items() if piece.taken == side]
+                        inner = Body(takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers})
+                        self._fill(inner, {c: slot.pieces[c].body for c in takers})
+                        slot.bodies.append(inner)
+                case "loop":
+                    self._fill_loop(slot, body)
+
+    def _fill_loop(self, slot: Slot, body: Body) -> None:
+        inner = Body([], {}, outer=body, turn={})
+        sequences = {}
+        assert inner.turn is not None
+        for context, piece in slot.pieces.items():
+            for turn, one in enumerate(piece.turns):
+                number = len(inner.contexts)
+                inner.contexts.append(number)
+                inner.graph[number] = body.graph[context]
+                inner.parent[number] = context
+                inner.turn[number] = turn
+                sequences[number] = one
+        try:
+            self._fill(inner, sequences)
+        except Differ:
+            raise Restart(slot.key[1]) from None
+        slot.bodies = [inner]
+
+    def _describe(self, slot: Slot, body: Body) -> None:
+        places = []
+        for context in body.contexts:
+            node = slot.pieces[context].node
+            assert node is not None
+            values = self.graphs[body.graph[context]].values
+            places.append(Place(node, tuple(values[v] for v in node.inputs), tuple(values[v] for v in node.outputs)))
+        if len({type(place.node.layer) for place in places}) > 1:
+            raise Differ("other layers in other uses")
+        slot.emissions = dict(zip(body.contexts, self.dialect.describe(places), strict=True))
+
+    # -- steps
+
+    def _steps(self, body: Body, names: Names, flow: _Flow, variable: str) -> list[Step]:
+        steps = []
+        for slot in body.slots:
+            match slot.kind:
+                case "node":
+                    steps.append(self._node_step(slot, body, names, flow))
+                case "scope":
+                    steps.append(self._scope_step(slot, body, names, flow, variable))
+                case "branch":
+                    steps += self._choice(slot, body, names, flow, variable)
+                case "loop":
+                    steps.append(self._repeat(slot, body, names, flow, variable))
+        return steps
+
+    def resolve(self, values: Values, body: Body, names: Names, hint: str) -> str:
+        """The text of an expression that has these values in these contexts."""
+        some = next(iter(values.values()))
+        if all(type(value) is type(some) and value == some for value in values.values()):
+            return literal(some)
+        if isinstance(some, tuple | list):
+            if any(type(value) is not type(some) or len(value) != len(some) for value in values.values()):
+                raise Differ("lists of other lengths")
+            parts = [
+                self.resolve({c: value[i] for c, value in values.items()}, body, names, f"{hint}_{i}") for i in range(len(some))
+            ]
+            inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
+            return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"
+        if isinstance(some, Construct) or any(not isinstance(value, bool | int | float | str) for value in values.values()):
+            raise Differ("values that no argument can carry")
+        if body.outer is None:
+            return names.explain(values, hint)
+        outer: dict[int, list[Any]] = {}
+        for context, value in values.items():
+            outer.setdefault(body.parent[context], []).append(value)
+        if all(len({(type(v), v) for v in some_values}) == 1 for some_values in outer.values()):
+            return self.resolve({c: v[0] for c, v in outer.items()}, body.outer, names, hint)
+        if body.turn is None:
+            raise Differ("values that change within one use")
+        return self._over_turns(outer, body, names, hint)
+
+    def _over_turns(self, sequences: dict[int, list[Any]], body: Body, names: Names, hint: str) -> str:
+        """A value that changes from turn to turn: an arithmetic progression, or another first one."""
+        assert body.outer is not None
+        i = body.variable
+        if all(type(value) is int for values in sequences.values() for value in values):
+            steps = {c: values[1] - values[0] if len(values) > 1 else None for c, values in sequences.items()}
+            known = [step for step in steps.values() if step is not None]
+            if all(
+                all(values[t] == values[0] + t * steps[c] for t in range(len(values)))
+                for c, values in sequences.items() if steps[c] is not None
+            ):  # fmt: skip
+                step = self.resolve({c: s if s is not None else known[0] for c, s in steps.items()}, body.outer, names, f"{hint}_step")
+                start = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
+                if start == "0":
+                    return i if step == "1" else f"{i} * {_tight(step)}"
+                return f"{start} + {i}" if step == "1" else f"{start} + {i} * {_tight(step)}"
+        rests = {c: values[1:] for c, values in sequences.items() if len(values) > 1}
+        if all(len({(type(v), v) for v in rest}) == 1 for rest in rests.values()):
+            first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
+            fallback = next(iter(rests.values()))[0]
+            rest = self.resolve({c: rests[c][0] if c in rests else fallback for c in sequences}, body.outer, names, hint)
+            return f"{first} if {i} == 0 else {rest}"
+        raise Differ("values that follow no rule over the turns of a loop")
+
+    def _label(self, slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
+        labels = {c: piece.label for c, piece in slot.pieces.items()}
+        first = next(iter(labels.values()))
+        if all(label == first for label in labels.values()):
+            return first, False
+        shape = skeleton(first)
+        if any(skeleton(label) != shape for label in labels.values()):
+            raise Differ("other labels in other uses")
+        numbers = {c: [int(n) for n in re.findall(r"\d+", label)] for c, label in labels.items()}
+        text = shape[0]
+        for position, after in enumerate(shape[1:]):
+            one = self.resolve({c: n[position] for c, n in numbers.items()}, body, names, "number")
+            text += (one if one.isdigit() else f"{{{one}}}") + after
+        return text, True
+
+    def _shape(self, slot: Slot, body: Body) -> str:
+        shapes: set[tuple[Shape, ...]] = set()
+        for context, piece in slot.pieces.items():
+            if body.graph[context] == 0:
+                values = self.graphs[0].values
+                shapes.add(tuple(values[v] for v in piece.outputs))
+        return " and ".join(show(shape) for shape in shapes.pop()) if len(shapes) == 1 else ""
+
+    def _argument(self, arguments: list[Argument], contexts: Sequence[int], body: Body, names: Names, hint: str) -> tuple[str | None, str] | None:
+        """An argument's text in all uses, or None where it is the target's default everywhere."""
+        first = arguments[0]
+        if any(argument.name != first.name for argument in arguments):
+            raise Differ("other arguments in other uses")
+        if first.default is not REQUIRED and all(
+            type(argument.value) is type(argument.default) and argument.value == argument.default for argument in arguments
+        ):
+            return None
+        values = {c: argument.value for c, argument in zip(contexts, arguments, strict=True)}
+        return first.name, self.resolve(values, body, names, hint)
+
+    def _call(self, calls: list[Construct], contexts: Sequence[int], body: Body, names: Names, label: str) -> Call:
+        first = calls[0]
+        if any(call.callee != first.callee or len(call.arguments) != len(first.arguments) for call in calls):
+            raise Differ("other calls in other uses")
+        arguments = []
+        for position, argument in enumerate(first.arguments):
+            hint = f"{label}_{argument.name or ('size' if position else 'channels')}"
+            one = self._argument([call.arguments[position] for call in calls], contexts, body, names, hint)
+            if one is not None:
+                arguments.append(one)
+        return Call(first.callee, arguments, first.helper)
+
+    def _node_step(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> Step:
+        label, pattern = self._label(slot, body, names)
+        contexts = list(slot.pieces)
+        emissions = [slot.emissions[c] for c in contexts]
+        some = next(iter(slot.pieces.values()))
+        assert some.node is not None
+        if len({len(emission.stages) for emission in emissions}) > 1:
+            raise Differ("other steps in other uses")
+        hint = re.sub(r"\{.*?\}", "", label) if some.named else some.node.layer.kind
+        stages = []
+        for position, stage in enumerate(emissions[0].stages):
+            every = [emission.stages[position] for emission in emissions]
+            modules = [one.module for one in every if one.module is not None]
+            formulas = [one.formula for one in every if one.formula is not None]
+            module = self._call(modules, contexts, body, names, hint) if len(modules) == len(every) else None
+            formula = self._formula(formulas, contexts, body, names, hint) if len(formulas) == len(every) else None
+            if module is None and formula is None:
+                raise Differ("no form that all uses share")
+            stages.append(ResolvedStage(module, formula, stage.suffix, stage.attribute))
+        step = Step(
+            kind="apply", label=label, label_is_pattern=pattern, named=some.named, node=some.node, path=some.path, stages=stages,
+            finisher=all(emission.finisher for emission in emissions), shape=self._shape(slot, body), auxiliary=some.auxiliary,
+        )  # fmt: skip
+        flow.connect(step, slot)
+        return step
+
+    def _formula(self, formulas: list[Formula], contexts: Sequence[int], body: Body, names: Names, label: str) -> Expression:
+        first = formulas[0]
+        if any(formula.pattern != first.pattern or formula.values.keys() != first.values.keys() for formula in formulas):
+            raise Differ("other formulas in other uses")
+        values = {
+            name: self.resolve({c: f.values[name] for c, f in zip(contexts, formulas, strict=True)}, body, names, f"{label}_{name}")
+            for name in first.values
+        }
+        return Expression(first.pattern, values, first.loose, first.helper)
+
+    def _scope_step(self, slot: Slot, body: Body, names: Names, flow: _Flow, variable: str) -> Step:
+        label, pattern = self._label(slot, body, names)
+        some = next(iter(slot.pieces.values()))
+        step = Step(
+            kind="apply", label=label, label_is_pattern=pattern, named=some.named, path=some.path, shape=self._shape(slot, body),
+            auxiliary=some.auxiliary,
+        )  # fmt: skip
+        if slot.bodies:
+            flow.connect(step, slot)
+            step.bodies = [self._steps(slot.bodies[0], names, flow, variable)]
+            return step
+        routines = {id(r): r for r in (self.routine_of(body.graph[c], piece) for c, piece in slot.pieces.items())}
+        if len(routines) > 1:
+            raise Differ("other definitions in other uses")
+        step.routine = routine = next(iter(routines.values()))
+        for parameter in routine.parameters:
+            values = {c: parameter.values[body.graph[c], piece.path] for c, piece in slot.pieces.items()}
+            text = self.resolve(values, body, names, parameter.name)
+            if parameter.default is REQUIRED or text != literal(parameter.default):
+                step.arguments.append((parameter.name, text))
+        flow.connect(step, slot)
+        return step
+
+    def _choice(self, slot: Slot, body: Body, names: Names, flow: _Flow, variable: str) -> list[Step]:
+        taken = {c: c in slot.pieces and slot.pieces[c].taken == 0 for c in body.contexts}
+        other = {c: c in slot.pieces and slot.pieces[c].taken == 1 for c in body.contexts}
+        for side, same in ((0, taken), (1, other)):
+            if all(same.values()):
+                return self._steps(slot.bodies[side], names, flow, variable)
+        sides = [inner for inner in slot.bodies if inner.slots]
+        hint = "option"
+        for inner in sides:
+            labels = [piece.label for s in inner.slots for piece in s.pieces.values() if piece.named]
+            if labels:
+                hint = labels[0].partition(".")[0]
+                break
+        if slot.bodies[0].slots:
+            test = self.resolve(taken, body, names, hint)
+        else:
+            test = self.resolve(other, body, names, hint)
+        step = Step(kind="choice", test=test, flag=safe(hint))
+        flow.enter()
+        first = self._steps(slot.bodies[0], names, flow, variable) if slot.bodies[0].slots else []
+        second = self._steps(slot.bodies[1], names, flow, variable) if slot.bodies[1].slots else []
+        flow.leave()
+        step.bodies = [first, second] if slot.bodies[0].slots else [second, []]
+        return [step]
+
+    def _repeat(self, slot: Slot, body: Body, names: Names, flow: _Flow, variable: str) -> Step:
+        inner = slot.bodies[0]
+        inner.variable = variable
+        counts = {c: len(slot.pieces[c].turns) if c in slot.pieces else 0 for c in body.contexts}
+        try:
+            count = self.resolve(counts, body, names, "depth")
+            step = Step(kind="repeat", count=count, variable=variable)
+            start = flow.position
+            following = chr(ord(variable) + 1)
+            step.bodies = [self._steps(inner, names, flow, following)]
+            flow.loops.append((start, flow.position))
+        except Differ:
+            raise Restart(slot.key[1]) from None
+        return step
+
+
+def literal(value: Any) -> str:
+    """A value as Python source."""
+    if isinstance(value, Code):
+        return value.text
+    if isinstance(value, Construct):
+        parts = [
+            literal(a.value) if a.name is None else f"{a.name}={literal(a.value)}"
+            for a in value.arguments
+            if a.default is REQUIRED or a.value != a.default
+        ]
+        return f"{value.callee}({', '.join(parts)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)
+
+
+def _tight(text: str) -> str:
+    return text if re.fullmatch(r"\w+", text) else f"({text})"
+
+
+# ---- variables ---------------------------------------------------------------------------------------------------------
+
+
+class _Flow:
+    """Gives the values of a routine their variables.
+
+    Values that one place reads in different uses share a variable.  Names are the spec's own where it gave one; a variable is used again
+    once what it held is no longer needed.
+    """
+
+    def __init__(self, body: Body, uses: list[tuple[int, Piece]], input_names: list[str], planner: _Planner) -> None:
+        self.uses = uses
+        self.planner = planner
+        self.input_names = input_names
+        self.position = 0
+        self.loops: list[tuple[int, int]] = []
+        self.depth = 0
+        self.root: dict[int, int] = {}
+        self.makers: dict[tuple[int, int], list[int]] = {}
+        self.defined_at: dict[int, list[int]] = {}
+        self.read_at: dict[int, list[int]] = {}
+        self.reads: list[tuple[Step, int, int]] = []
+        self.writes: list[tuple[Step, int, int]] = []
+        self.by_step: dict[int, tuple[Step, list[int], list[int], int]] = {}
+        self.in_choice: set[int] = set()
+        for position in range(len(input_names)):
+            definition = self._new(0)
+            for graph, piece in uses:
+                self.makers.setdefault((graph, piece.inputs[position]), []).append(definition)
+        self.body = body
+
+    def _new(self, position: int) -> int:
+        number = len(self.root)
+        self.root[number] = number
+        self.defined_at[number] = [position]
+        self.read_at[number] = []
+        return number
+
+    def find(self, number: int) -> int:
+        while self.root[number] != number:
+            number = self.root[number]
+        return number
+
+    def _union(self, one: int, other: int) -> int:
+        a, b = sorted((self.find(one), self.find(other)))
+        if a != b:
+            self.root[b] = a
+        return a
+
+    def enter(self) -> None:
+        self.depth += 1
+
+    def leave(self) -> None:
+        self.depth -= 1
+
+    def _read(self, slot_values: list[tuple[int, int]]) -> int:
+        """The definition that is read where each use reads one of these values, in (graph, value) pairs."""
+        options = []
+        for key in slot_values:
+            if key not in self.makers:
+                # A value carried into the first turn of a loop from a later definition: known once the loop is closed.
+                raise Differ("a value that is used before it is made")
+            options.append(self.makers[key])
+        common = [d for d in options[0] if all(d in other for other in options[1:])]
+        if common:
+            return common[0]
+        definition = options[0][0]
+        for other in options[1:]:
+            definition = self._union(definition, other[0])
+        return definition
+
+    def connect(self, step: Step, slot: Slot) -> None:
+        self.position += 1
+        at = self.position
+        some = next(iter(slot.pieces.values()))
+        opaque = not slot.bodies or self.planner.dialect.opaque()
+        graph_of = {c: self._graph(slot, c) for c in slot.pieces}
+        if slot.bodies and not opaque:
+            return
+        pending = []
+        for position in range(len(some.inputs)):
+            values = [(graph_of[c], piece.inputs[position]) for c, piece in slot.pieces.items()]
+            pending.append(values)
+        written = []
+        for position, output in enumerate(some.outputs):
+            if output in some.inputs:
+                written.append(self._read([(graph_of[c], piece.outputs[position]) for c, piece in slot.pieces.items()]))
+                continue
+            definition = self._new(at)
+            for c, piece in slot.pieces.items():
+                self.makers.setdefault((graph_of[c], piece.outputs[position]), []).append(definition)
+            written.append(definition)
+        reads = [self._read(values) for values in pending]
+        for definition in reads:
+            self.read_at[definition].append(at)
+        if self.depth:
+            self.in_choice.update(written)
+        self.by_step[id(step)] = (step, reads, written, at)
+
+    def _graph(self, slot: Slot, context: int) -> int:
+        return self._graphs[id(slot), context]
+
+    @property
+    def _graphs(self) -> dict[tuple[int, int], int]:
+        if not hasattr(self, "_cache"):
+            self._cache: dict[tuple[int, int], int] = {}
+
+            def visit(body: Body) -> None:
+                for slot in body.slots:
+                    for context in slot.pieces:
+                        self._cache[id(slot), context] = body.graph[context]
+                    for inner in slot.bodies:
+                        visit(inner)
+
+            visit(self.body)
+        return self._cache
+
+    def results(self) -> list[str]:
+        """Name every variable and write the names into the steps; returns the names of the routine's outputs."""
+        self.position += 1
+        end = self.position
+        outputs = []
+        for position in range(len(self.uses[0][1].outputs)):
+            definition = self._read([(graph, piece.outputs[position]) for graph, piece in self.uses])
+            self.read_at[definition].append(end)
+            outputs.append(definition)
+        names = self._name_all()
+        for step, reads, written, at in self.by_step.values():
+            step.inputs = [names[self.find(d)] for d in reads]
+            step.outputs = [names[self.find(d)] for d in written]
+        self._mark_feeds()
+        self.input_names = [names[self.find(d)] for d in range(len(self.input_names))]
+        return [names[self.find(d)] for d in outputs]
+
+    def _classes(self) -> dict[int, list[int]]:
+        classes: dict[int, list[int]] = {}
+        for definition in self.root:
+            classes.setdefault(self.find(definition), []).append(definition)
+        return classes
+
+    def _interval(self, members: list[int]) -> tuple[int, int]:
+        events = sorted(p for d in members for p in (*self.defined_at[d], *self.read_at[d]))
+        first, last = events[0], events[-1]
+        for start, stop in self.loops:
+            inside = [p for p in events if start < p <= stop]
+            if inside and (first <= start or last > stop or len(members) > 1):
+                first, last = min(first, start + 1) if first > start else first, max(last, stop)
+        return first, last
+
+    def _name_all(self) -> dict[int, str]:
+        bound: dict[int, str] = {}
+        graph, piece = self.uses[0]
+        if piece.scope is not None:
+            for name, value in piece.scope.bindings:
+                for definition in self.makers.get((graph, value), [])[:1]:
+                    bound.setdefault(self.find(definition), safe(name))
+        classes = self._classes()
+        intervals = {key: self._interval(members) for key, members in classes.items()}
+        readers: dict[int, list[tuple[int, int]]] = {}
+        source: dict[int, int] = {}
+        for _, reads, written, _ in self.by_step.values():
+            for position, definition in enumerate(reads):
+                readers.setdefault(self.find(definition), []).append((position, self.find(written[0]) if written else -1))
+            for definition in written:
+                if reads:
+                    source.setdefault(self.find(definition), self.find(reads[0]))
+        busy: dict[str, list[tuple[int, int]]] = {}
+        names: dict[int, str] = {}
+        reserved = set()
+
+        def free(name: str, key: int) -> bool:
+            first, last = intervals[key]
+            return name not in reserved and all(last <= a or first >= b for a, b in busy.get(name, []))
+
+        def take(name: str, key: int) -> None:
+            names[key] = name
+            busy.setdefault(name, []).append(intervals[key])
+
+        def wish(key: int) -> str | None:
+            seen = set()
+            while key not in bound and key not in seen:
+                seen.add(key)
+                following = readers.get(key, [])
+                if len(following) != 1 or following[0][1] < 0:
+                    return None
+                key = following[0][1]
+            return bound.get(key)
+
+        is_model = self.uses[0][1].path == ""
+        for position, name in enumerate(self.input_names):
+            key = self.find(position)
+            if key in names:
+                raise Differ("two inputs in one variable")
+            take(name, key)
+        for key in sorted(classes, key=lambda k: intervals[k][0]):
+            if key in names:
+                continue
+            from_source = names.get(source.get(key, -1))
+            if is_model and from_source in self.input_names:
+                from_source = None
+            options = [wish(key), from_source, "x", "y", "z", *(f"x{n}" for n in range(2, len(classes) + 3))]
+            take(next(name for name in options if name is not None and free(name, key)), key)
+        return names
+
+    def _mark_feeds(self) -> None:
+        """Mark the steps whose single result goes to the very next step alone, and is not shared with other definitions."""
+        sizes = {key: len(members) for key, members in self._classes().items()}
+        ordered = list(self.by_step.values())
+        for (step, _, written, at), (_, reads, _, following) in zip(ordered, ordered[1:], strict=False):
+            if len(written) == 1 and following == at + 1:
+                key = self.find(written[0])
+                step.feeds_next = (
+                    sizes[key] == 1 and len(self.read_at[written[0]]) == 1 and self.read_at[written[0]][0] == following
+                    and [self.find(r) for r in reads].count(key) == 1
+                )  # fmt: skip
+
+
+def chain(piece: Piece, single: Callable[[Node], bool]) -> bool:
+    """Whether a scope is a plain sequence: each part takes what the one before gave, and layers satisfy ``single``."""
+    if len(piece.inputs) != 1 or len(piece.outputs) != 1:
+        return False
+    current = _chained(piece.body, piece.inputs[0], single)
+    return current is not None and current == piece.outputs[0]
+
+
+def _chained(body: Iterable[Piece], current: int, single: Callable[[Node], bool]) -> int | None:
+    now: int | None = current
+    for part in body:
+        if now is None:
+            return None
+        match part.kind:
+            case "node":
+                assert part.node is not None
+                ok = part.inputs == (now,) and len(part.outputs) == 1 and single(part.node)
+                now = part.outputs[0] if ok else None
+            case "scope":
+                now = part.outputs[0] if part.inputs == (now,) and len(part.outputs) == 1 else None
+            case "branch":
+                now = _chained(part.body, now, single)
+            case "loop":
+                for turn in part.turns:
+                    now = _chained(turn, now, single) if now is not None else None
+    return now
+
+
+__all__ = ["Call", "Dialect", "Differ", "Expression", "Parameter", "Plan", "Routine", "Step", "chain", "literal", "plan", "produced"]
