@@ -38,9 +38,7 @@ def check(
 
     Claims are about the spec as it is written: with other parameters or inputs they are not checked.
     """
-    expansion = expand(
-        parsed.files, parsed.sources, model=model or parsed.model, parameters=parameters, inputs=inputs
-    )
+    expansion = expand(parsed.files, parsed.sources, model=model or parsed.model, parameters=parameters, inputs=inputs)
     diagnostics = expansion.diagnostics
     if expansion.graph is not None and expansion.expander is not None and not parameters and not inputs:
         diagnostics = diagnostics + failed_claims(expansion.graph, expansion.claims, expansion.expander)
@@ -66,7 +64,11 @@ def loads(
 
 
 def load_text(
-    spec: loading.Spec, model: str | None = None, *, inputs: Mapping[str, Shape] | Shape | None = None, **parameters: Any
+    spec: loading.Spec,
+    model: str | None = None,
+    *,
+    inputs: Mapping[str, Shape] | Shape | None = None,
+    **parameters: Any,
 ) -> Graph:
     """The graph of a spec that was read; see `load`."""
     shapes = {"": tuple(inputs)} if inputs is not None and not isinstance(inputs, Mapping) else inputs
@@ -74,3 +76,73 @@ def load_text(
     if checked.graph is None or checked.failed:
         raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
     return checked.graph
+
+
+def load_for_compiling(
+    spec: loading.Spec,
+    *,
+    model: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+) -> tuple[Graph, list[Graph]]:
+    """A graph and its probes: expansions with other values of each numeric parameter, one at a time.
+
+    What follows a parameter in every probe becomes an argument of the generated code.  Raises `SpecError`.
+    """
+    parsed = loading.parse_all(spec)
+    checked = check(parsed, model=model, parameters=parameters, inputs=inputs)
+    if checked.graph is None or checked.failed:
+        raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
+    probes = []
+    for name, value in checked.graph.parameters.items():
+        for other in _other_values(value):
+            one = check(parsed, model=model, parameters={**(parameters or {}), name: other}, inputs=inputs)
+            if one.graph is None or one.failed:
+                break
+            probes.append(one.graph)
+    return checked.graph, probes
+
+
+def _other_values(value: Any) -> list[Any]:
+    """Values far enough apart that a rule which fits them all is the rule."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return []
+    if isinstance(value, int):
+        return [value + 1, 2 * value + 3, 3 * value + 8]
+    return [value / 2, value / 3, value / 7]
+
+
+def compile(spec: str | Graph, backend: str = "torch", *, model: str | None = None,
+            inputs: Mapping[str, Shape] | None = None, **parameters: Any) -> str:
+    """The source of a network for a backend.
+
+    ``spec`` is a path, the name of a shipped network, or a `Graph`.  Of a graph alone, every number is written out; from a spec, the
+    model's parameters stay arguments where the target can carry them.  Raises `SpecError`, and LookupError for an unknown backend.
+    """
+    from cnnspec.backend import backend as find_backend
+
+    emitter = find_backend(backend)
+    if isinstance(spec, Graph):
+        return emitter.emit(spec, [])
+    graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
+    return emitter.emit(graph, probes)
+
+
+def build(spec: str | Graph, backend: str = "torch", *, target: str | None = None, model: str | None = None,
+          inputs: Mapping[str, Shape] | None = None, **parameters: Any) -> Any:
+    """The living model of a network, in float32 on its initial weights; see `compile` for the arguments.
+
+    ``target`` chooses what Keras runs on (``keras-jax``).  Raises ImportError where the framework is missing.
+    """
+    from cnnspec.backend import backend as find_backend
+
+    emitter = find_backend(backend)
+    where = target or emitter.targets[0]
+    if isinstance(spec, Graph):
+        graph, probes = spec, []
+    else:
+        graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
+    gap = emitter.missing(where)
+    if gap is not None:
+        raise ImportError(gap)
+    return emitter.runtime(where, "float32").build(emitter.emit(graph, probes), graph)

@@ -105,12 +105,14 @@ class UnsupportedLayer(SpecError):
         super().__init__(
             [
                 Diagnostic(
-                    "unsupported", f"the {backend} backend cannot express `{node.layer.kind}` here: {gap.why}", node.span,
+                    "unsupported",
+                    f"the {backend} backend cannot express `{node.layer.kind}` here: {gap.why}",
+                    node.span,
                     help=f"`{node.path}` would have to be written otherwise",
                 )
             ],
             sources,
-        )  # fmt: skip
+        )
 
 
 @cache
@@ -126,5 +128,6 @@ def backend(name: str) -> Backend:
         return known[name]
     near = nearest(name, known)
     raise LookupError(
-        f"there is no backend `{name}`" + (f"; did you mean `{near[0]}`?" if near else f"; installed: {', '.join(known)}")
+        f"there is no backend `{name}`"
+        + (f"; did you mean `{near[0]}`?" if near else f"; installed: {', '.join(known)}")
     )

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from typing_extensions import override
+
 
 class Span(NamedTuple):
     """A stretch of source text.  Lines and columns count from 1; the end column is past the last character."""
@@ -24,6 +26,7 @@ class Span(NamedTuple):
         """From the start of this span to the end of the other."""
         return Span(self.file, self.line, self.column, other.end_line, other.end_column)
 
+    @override
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
@@ -77,12 +80,14 @@ class Style:
         return f"\x1b[{self.codes[kind]}m{text}\x1b[0m" if self.colour and text else text
 
 
-def _clean(line: str) -> str:
-    """A source line that is safe and aligned on a terminal: tabs as a space, control characters as dots."""
-    return "".join(" " if c == "\t" else c if c.isprintable() else "·" for c in line)
+def clean(text: str) -> str:
+    """A line that is safe and aligned on a terminal: tabs as a space, control characters as dots."""
+    return "".join(" " if c == "\t" else c if c.isprintable() else "·" for c in text)
 
 
-MAX_LINE = 160
+LONGEST_LINE = 160
+"""Columns of a source line that are shown; of a longer one, those around the mark."""
+BEFORE_MARK = 60
 
 
 def render(
@@ -90,67 +95,89 @@ def render(
 ) -> str:
     """The diagnostics as text, each with its source lines underlined; ``short`` gives a line each."""
     style = Style(colour)
-    write = _one_line if short else _full
-    return ("\n" if short else "\n\n").join(write(d, sources, style) for d in diagnostics)
+    if short:
+        return "\n".join(_one_line(d, style) for d in diagnostics)
+    # As the parser counts lines: `str.splitlines` would also break at form feeds and the like.
+    lines = {name: text.removeprefix("\ufeff").split("\n") for name, text in sources.items()}
+    return "\n\n".join(_full(d, lines, style) for d in diagnostics)
 
 
-def _one_line(d: Diagnostic, sources: Mapping[str, str], style: Style) -> str:
-    return f"{d.span}: {style(d.severity, f'{d.severity}[{d.code}]')}: {d.message}"
+def _one_line(d: Diagnostic, style: Style) -> str:
+    return f"{_place(d.span)}: {style(d.severity, f'{d.severity}[{d.code}]')}: {clean(d.message)}"
 
 
-def _full(d: Diagnostic, sources: Mapping[str, str], style: Style) -> str:
-    head = f"{style(d.severity, f'{d.severity}[{d.code}]')}{style('bold', ': ' + d.message)}"
-    marks = [(d.span, d.label, True), *((span, text, False) for span, text in d.notes)]
-    files = list(dict.fromkeys(span.file for span, _, _ in marks))
-    width = len(str(max(span.line for span, _, _ in marks)))
-    bar = style("blue", "|")
-    pad = " " * width
-    out = [head]
-    for position, file in enumerate(files):
-        here = [mark for mark in marks if mark[0].file == file]
-        first = d.span if position == 0 else here[0][0]
-        out.append(f"{pad}{style('blue', '-->' if position == 0 else ':::')} {first}")
-        lines = sources.get(file, "").splitlines()
-        previous = 0
-        by_line: dict[int, list[tuple[Span, str, bool]]] = {}
+def _place(span: Span) -> str:
+    return clean(str(span))
+
+
+class _Mark(NamedTuple):
+    span: Span
+    text: str
+    primary: bool
+
+
+def _full(d: Diagnostic, sources: Mapping[str, list[str]], style: Style) -> str:
+    marks = [_Mark(d.span, d.label, True), *(_Mark(span, text, False) for span, text in d.notes)]
+    width = len(str(max(mark.span.line for mark in marks)))
+    bar, pad = style("blue", "|"), " " * width
+    out = [f"{style(d.severity, f'{d.severity}[{d.code}]')}{style('bold', ': ' + clean(d.message))}"]
+    for file in dict.fromkeys(mark.span.file for mark in marks):
+        here = [mark for mark in marks if mark.span.file == file]
+        main = here[0].primary
+        out.append(f"{pad}{style('blue', '-->' if main else ':::')} {_place(here[0].span)}")
+        lines = sources.get(file, [])
+        by_line: dict[int, list[_Mark]] = {}
         for mark in here:
-            by_line.setdefault(mark[0].line, []).append(mark)
-        if any(0 < number <= len(lines) for number in by_line):
+            if 0 < mark.span.line <= len(lines):
+                by_line.setdefault(mark.span.line, []).append(mark)
+        if by_line:
             out.append(f"{pad} {bar}")
+        previous = 0
         for number in sorted(by_line):
-            if not 0 < number <= len(lines):
-                continue
             if previous and number > previous + 2:
-                out.append(f"{pad} {style('blue', '...')}")
+                out.append(style("blue", "..."))
             elif previous and number == previous + 2:
-                out.append(f"{style('blue', str(previous + 1).rjust(width))} {bar} {_shown(lines[previous])}")
-            out.append(f"{style('blue', str(number).rjust(width))} {bar} {_shown(lines[number - 1])}".rstrip())
-            for span, text, primary in sorted(by_line[number], key=lambda mark: (mark[0].column, not mark[2])):
-                end = span.end_column if span.end_line == span.line else len(lines[number - 1]) + 1
-                start = min(span.column, MAX_LINE)
-                length = max(1, min(end, MAX_LINE) - start)
-                mark = style(d.severity if primary else "blue", ("^" if primary else "-") * length)
-                out.append(f"{pad} {bar} {' ' * (start - 1)}{mark} {text}".rstrip())
+                between = _shown(lines[previous], 0)
+                out.append(f"{style('blue', str(previous + 1).rjust(width))} {bar} {between}".rstrip())
+            line = lines[number - 1].rstrip("\r")
+            ordered = sorted(by_line[number], key=lambda mark: (mark.span.column, not mark.primary))
+            left = max(0, ordered[0].span.column - 1 - BEFORE_MARK) if len(line) > LONGEST_LINE else 0
+            out.append(f"{style('blue', str(number).rjust(width))} {bar} {_shown(line, left)}".rstrip())
+            for mark in ordered:
+                end = mark.span.end_column if mark.span.end_line == mark.span.line else len(line) + 1
+                start = min(mark.span.column - left, LONGEST_LINE)
+                length = max(1, min(end - left, LONGEST_LINE) - start)
+                signs = style(d.severity if mark.primary else "blue", ("^" if mark.primary else "-") * length)
+                out.append(f"{pad} {bar} {' ' * (start - 1)}{signs} {clean(mark.text)}".rstrip())
             previous = number
     if d.help:
         out.append(f"{pad} {bar}")
         indent = f"\n{pad}         "
-        out.append(f"{pad} = {style('help', 'help')}: {d.help.replace(chr(10), indent)}")
+        out.append(f"{pad} = {style('help', 'help')}: {indent.join(map(clean, d.help.splitlines()))}")
     return "\n".join(out)
 
 
-def _shown(line: str) -> str:
-    line = _clean(line)
-    return line if len(line) <= MAX_LINE else line[: MAX_LINE - 1] + "…"
+def _shown(line: str, left: int) -> str:
+    """What fits of a source line, from the column ``left`` on."""
+    line = clean(line.rstrip("\r"))
+    if left:
+        line = "…" + line[left + 1 :]
+    return line if len(line) <= LONGEST_LINE else line[: LONGEST_LINE - 1] + "…"
+
+
+MOST_CANDIDATES = 2000
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     """The names closest to a misspelt one, best first; empty where none is near."""
     import difflib
+    from itertools import islice
 
-    candidates = list(known)
-    folded = {name.casefold().replace("_", ""): name for name in candidates}
-    same = folded.get(word.casefold().replace("_", ""))
-    if same is not None:
-        return [same]
-    return difflib.get_close_matches(word[:80], candidates, n=most, cutoff=0.6)
+    def folded(name: str) -> str:
+        return name.casefold().replace("_", "")
+
+    word = word[:80]
+    # Only names of about the same length can be close, and a network may have a hundred thousand.
+    candidates = list(islice((name for name in known if abs(len(name) - len(word)) <= len(word)), MOST_CANDIDATES))
+    same = [name for name in candidates if folded(name) == folded(word)]
+    return same[:most] or difflib.get_close_matches(word, candidates, n=most, cutoff=0.6)

@@ -1,8 +1,8 @@
 """The graph: a network with every block and loop expanded, every shape known, and its structure kept.
 
 A `Graph` is immutable data and goes through JSON unchanged (`Graph.model_dump_json`, `Graph.model_validate_json`).
-Its body is a tree: a `Scope` for each use of a block or group, a `Node` for each layer, and `Branch` and `Loop` where the spec
-had an ``if`` or a ``for``, so that emitters can keep the structure a person wrote.
+Its body is a tree: a `Scope` for each use of a block or group, a `Node` for each layer, and `Branch` and `Loop` where
+the spec had an ``if`` or a ``for``, so that emitters can keep the structure a person wrote.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
-from typing_extensions import TypeAliasType
+from typing_extensions import TypeAliasType, override
 
 from cnnspec.diagnostics import Span
 from cnnspec.layers import LAYERS
@@ -37,8 +37,9 @@ def _write_layer(layer: Layer) -> dict[str, Any]:
     return {"kind": layer.kind, **layer.model_dump(mode="json")}
 
 
+# `json_schema` puts the reference to all layers in its place, once they are defined.
 AnyLayer = Annotated[
-    Layer, PlainValidator(_read_layer), PlainSerializer(_write_layer), WithJsonSchema({"$ref": "#/$defs/Layer"})
+    Layer, PlainValidator(_read_layer), PlainSerializer(_write_layer), WithJsonSchema({"title": "Layer"})
 ]
 
 
@@ -188,6 +189,7 @@ class Graph(_Part):
 
         return as_html(self)
 
+    @override
     def __str__(self) -> str:
         from cnnspec.facts.report import as_text
 
@@ -214,7 +216,8 @@ def walk(item: Item) -> Iterator[Node]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a serialised graph, with every layer's arguments."""
     schema = Graph.model_json_schema(mode="serialization")
-    definitions: dict[str, Any] = schema.setdefault("$defs", {})
+    definitions: dict[str, Any] = schema["$defs"]
+    definitions["Node"]["properties"]["layer"] = {"$ref": "#/$defs/Layer"}
     references = []
     for kind, layer in LAYERS.items():
         one = layer.model_json_schema(mode="serialization")

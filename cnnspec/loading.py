@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnnspec import zoo
-from cnnspec.diagnostics import Diagnostic, SpecError, Span, nearest
+from cnnspec.diagnostics import Diagnostic, Span, SpecError, nearest
 from cnnspec.syntax import tree
 from cnnspec.syntax.parse import parse
 
@@ -46,8 +46,12 @@ def find(spec: str) -> Spec:
             model, path = entry
             return Spec(read(path, path.name), path.name, model, path.parent)
         near = nearest(zoo.fold(spec), known)
-        raise _failure("unknown-spec", f"there is no file `{spec}`, and no network of that name is shipped", spec,
-                       f"did you mean `{known[near[0]][0].lower()}`?" if near else "`cnnspec list` shows what is shipped")  # fmt: skip
+        raise _failure(
+            "unknown-spec",
+            f"there is no file `{spec}`, and no network of that name is shipped",
+            spec,
+            f"did you mean `{known[near[0]][0].lower()}`?" if near else "`cnnspec list` shows what is shipped",
+        )
     return Spec(read(path, spec), spec, None, path.parent)
 
 
@@ -57,9 +61,13 @@ def read(path: Path, name: str) -> str:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise _failure("missing-file", f"there is no file `{name}`", name, "check the path; `cnnspec list` shows the shipped specs") from None
+        raise _failure(
+            "missing-file", f"there is no file `{name}`", name, "check the path; `cnnspec list` shows the shipped specs"
+        ) from None
     except OSError as error:
-        raise _failure("unreadable-file", f"cannot read `{name}`: {error.strerror or error}", name, "a spec is a text file") from None
+        raise _failure(
+            "unreadable-file", f"cannot read `{name}`: {error.strerror or error}", name, "a spec is a text file"
+        ) from None
     return decode(data, name)
 
 
@@ -71,8 +79,13 @@ def decode(data: bytes, name: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise _failure("not-text", f"`{name}` is not a text in UTF-8 (byte {error.start})", name,
-                       "is this a binary file? save the spec as UTF-8", line) from None  # fmt: skip
+        raise _failure(
+            "not-text",
+            f"`{name}` is not a text in UTF-8 (byte {error.start})",
+            name,
+            "is this a binary file? save the spec as UTF-8",
+            line,
+        ) from None
     if "\0" in text:
         raise _failure("not-text", f"`{name}` is a binary file", name, "a spec is a text file")
     return text
@@ -113,9 +126,16 @@ def _used(use: tree.Use, folder: Path | None, sources: dict[str, str]) -> tuple[
     given = Path(text)
     if given.is_absolute() or ".." in given.parts or not text or "\\" in text:
         raise SpecError(
-            [Diagnostic("bad-path", f"`use` takes a path below the spec's own folder, not `{text}`", use.path.span,
-                        help='write it like `use "blocks.cnn"`')], sources,
-        )  # fmt: skip
+            [
+                Diagnostic(
+                    "bad-path",
+                    f"`use` takes a path below the spec's own folder, not `{text}`",
+                    use.path.span,
+                    help='write it like `use "blocks.cnn"`',
+                )
+            ],
+            sources,
+        )
     if folder is not None:
         beside = folder / given
         if beside.is_file() and beside.resolve().is_relative_to(folder.resolve()):
@@ -124,6 +144,13 @@ def _used(use: tree.Use, folder: Path | None, sources: dict[str, str]) -> tuple[
     if shipped.is_file():
         return shipped, text
     raise SpecError(
-        [Diagnostic("missing-file", f"there is no file `{text}` beside the spec or among the shipped ones", use.path.span,
-                    help="paths are relative to the file that has the `use`")], sources,
-    )  # fmt: skip
+        [
+            Diagnostic(
+                "missing-file",
+                f"there is no file `{text}` beside the spec or among the shipped ones",
+                use.path.span,
+                help="paths are relative to the file that has the `use`",
+            )
+        ],
+        sources,
+    )

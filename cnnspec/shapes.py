@@ -141,12 +141,14 @@ class Symbolic:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        names = core_schema.list_schema(core_schema.str_schema())
+        written = core_schema.list_schema(core_schema.tuple_positional_schema([names, core_schema.int_schema()]))
         return core_schema.no_info_plain_validator_function(
             cls._validate,
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: [[list(atoms), factor] for atoms, factor in value.terms.items()]
+                lambda value: [(list(atoms), factor) for atoms, factor in value.terms.items()], return_schema=written
             ),
-            json_schema_input_schema=core_schema.list_schema(),
+            json_schema_input_schema=written,
         )
 
     @classmethod

@@ -1,8 +1,9 @@
 """Weights and inputs for comparing implementations: a function of the spec and a seed alone.
 
-Every array has a generator of its own, seeded by its name, so that what is drawn depends neither on the order of drawing nor on what
-else is drawn.  The distributions are not those that training starts from: values stay of order one through deep networks, and nothing
-is zero or one where that would hide a part (a branch scaled by 1e-6, a bias that is never added, a running mean of 0).
+Every array has a generator of its own, seeded by its name, so that what is drawn depends neither on the order of
+drawing nor on what else is drawn.  The distributions are not those that training starts from: values stay of order one
+through deep networks, and nothing is zero or one where that would hide a part (a branch scaled by 1e-6, a bias that is
+never added, a running mean of 0).
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ def draw(graph: Graph, seed: int) -> dict[str, Array]:
 def draw_weight(node: Node, weight: Weight, seed: int) -> Array:
     """One weight of a layer in float64.
 
-    Kernels are normal with variance ``1 / fan_in``, which keeps the sum that they weigh near the size of its inputs; whatever is added
-    is at least 0.05 away from zero, whatever multiplies or divides lies within a factor of two of one.
+    Kernels are normal with variance ``1 / fan_in``, which keeps the sum that they weigh near the size of its inputs;
+    whatever is added is at least 0.05 away from zero, whatever multiplies or divides lies within a factor of two of
+    one.
     """
     generator = generator_for(seed, node.key(weight))
     if weight.name == "running_var":
@@ -50,12 +52,14 @@ def draw_weight(node: Node, weight: Weight, seed: int) -> Array:
 
 
 def draw_inputs(graph: Graph, batch: int, seed: int) -> dict[str, Array]:
-    """A batch for every input, in float64 and channels first: normal around 0.3, so that padding with zeros is no mean value.
+    """A batch for every input, in float64, channels first.
+
+    Normal around 0.3, so that padding with zeros is not padding with the mean.
 
     Raises `UnknownSize` where a size is symbolic.
     """
     return {
-        port.name: generator_for(seed, f"input {port.name}").normal(0.3, 1.0, (batch, *_known(graph.shape(port.value))))
+        port.name: generator_for(seed, f"input {port.name}").normal(0.3, 1.0, (batch, *known(graph.shape(port.value))))
         for port in graph.inputs
     }
 
@@ -67,7 +71,8 @@ def generator_for(seed: int, name: str) -> numpy.random.Generator:
     return numpy.random.default_rng(int.from_bytes(blake2b(f"{seed} {name}".encode(), digest_size=16).digest(), "big"))
 
 
-def _known(shape: Shape) -> tuple[int, ...]:
+def known(shape: Shape) -> tuple[int, ...]:
+    """The shape, whose sizes must all be known; raises `UnknownSize`."""
     sizes = []
     for size in shape:
         if isinstance(size, Symbolic):
@@ -78,7 +83,9 @@ def _known(shape: Shape) -> tuple[int, ...]:
 
 def _off_zero(generator: numpy.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> Array:
     """Uniform magnitudes of either sign."""
-    return generator.uniform(low, high, shape) * generator.choice((-1.0, 1.0), shape)
+    magnitudes: Array = generator.uniform(low, high, shape)
+    magnitudes *= generator.choice((-1.0, 1.0), shape)
+    return magnitudes
 
 
 def _fan_in(node: Node, shape: tuple[int, ...]) -> float:

@@ -10,6 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnspec.graph import Node
+from cnnspec.shapes import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One use of a layer: its node in the graph, with the shapes of what goes in and comes out."""
+
+    node: Node
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+
 
 class Required:
     """An argument that is always written."""

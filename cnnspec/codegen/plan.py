@@ -14,7 +14,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
+
+from typing_extensions import override
 
 from cnnspec.codegen.emission import REQUIRED, Argument, Code, Construct, Emission, Formula, Place
 from cnnspec.codegen.naming import class_name, safe
@@ -77,6 +80,8 @@ class Parameter:
             return "bool"
         if kinds <= {int, float}:
             return "float"
+        if kinds == {tuple}:
+            return f"tuple[{', '.join(['int'] * len(next(iter(self.values.values()))))}]"
         return "str" if kinds <= {str} else "Any"
 
 
@@ -203,6 +208,8 @@ class Body:
     parent: dict[int, int] = field(default_factory=dict)
     turn: dict[int, int] | None = None
     variable: str = ""
+    positional: bool = False
+    """Whether parts without a name of their own are known by their place alone."""
 
 
 def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
@@ -240,6 +247,7 @@ class Names:
         self.spec_locals: dict[str, Values] = {}
         self.used: dict[str, Values] = {}
         self.defined: dict[str, str] = {}
+        self.tests: list[tuple[str, Values]] = []
         scopes = [piece.scope for _, piece in uses]
         if all(scope is not None for scope in scopes):
             known = [scope for scope in scopes if scope is not None]
@@ -254,8 +262,11 @@ class Names:
         found = {}
         for name in named[0]:
             if all(name in one for one in named):
-                values = {i: one[name] for i, one in enumerate(named)}
-                if len({(type(v), v) for v in values.values()}) > 1 and all(isinstance(v, bool | int | float) for v in values.values()):
+                values = _compact({i: one[name] for i, one in enumerate(named)})
+                if len({(type(v), v) for v in values.values()}) > 1 and all(
+                    isinstance(v, bool | int | float) or (isinstance(v, tuple) and all(type(size) is int for size in v))
+                    for v in values.values()
+                ):
                     found[safe(name)] = values
         return found
 
@@ -266,14 +277,20 @@ class Names:
     def candidates(self) -> dict[str, Values]:
         return {**self.arguments, **self.implicit, **self.used}
 
+    def given(self, values: Values) -> str | None:
+        """The parameter that has these values, if there is one."""
+        for name, has in self.candidates().items():
+            if values and _equal(has, values):
+                return self.use(name)
+        return None
+
     def explain(self, values: Values, hint: str) -> str:
         """The text of an expression with these values."""
         if all(isinstance(value, bool) for value in values.values()):
             return self._condition(values, hint)
-        known = self.candidates()
-        for name, has in known.items():
-            if _equal(has, values):
-                return self.use(name)
+        known = self.given(values)
+        if known is not None:
+            return known
         if self.model:
             text = self._multiple(values, self.arguments)
             if text is None:
@@ -282,8 +299,24 @@ class Names:
         for name, has in self.spec_locals.items():
             if _equal(has, values):
                 return self._local(name, has)
-        text = self._expression(values)
+        text = self._expression(values) or self._by_test(values)
         return text if text is not None else self._new(values, hint)
+
+    def _by_test(self, values: Values) -> str | None:
+        """A number that an earlier condition decides, such as the position of what follows an optional layer."""
+        for test, truth in self.tests:
+            if not all(type(value) is int and i in truth for i, value in values.items()):
+                continue
+            yes = {value for i, value in values.items() if truth[i]}
+            no = {value for i, value in values.items() if not truth[i]}
+            if len(yes) != 1 or len(no) != 1:
+                continue
+            a, b = yes.pop(), no.pop()
+            if a != b + 1:
+                return f"({a} if {test} else {b})"
+            self.defined["shift"] = f"int({test})"
+            return f"shift + {b}" if b else "shift"
+        return None
 
     def _local(self, name: str, values: Values) -> str:
         if name in self.defined or name in self.used:
@@ -377,6 +410,17 @@ class Names:
                     texts = [self._local(n, more[n]) if n in more and n not in whole else self.use(n) for n in (one, other)]
                     return f"{texts[0]} {symbol} {texts[1]}"
         return None
+
+
+def _compact(values: Values) -> Values:
+    """Sizes such as 3x3 as one number, where all uses allow it; else as one for each axis in all of them."""
+    sizes = [value for value in values.values() if isinstance(value, tuple) and value and all(type(size) is int for size in value)]
+    if not sizes or not all(type(value) is int or value in sizes for value in values.values()):
+        return values
+    if all(len(set(size)) == 1 for size in sizes):
+        return {i: value[0] if isinstance(value, tuple) else value for i, value in values.items()}
+    rank = len(sizes[0])
+    return {i: value if isinstance(value, tuple) else (value,) * rank for i, value in values.items()}
 
 
 def _equal(has: Values, values: Values) -> bool:
@@ -610,19 +654,21 @@ class _Planner:
                     some = next(iter(slot.pieces.values()))
                     if not self.is_routine(some):
                         inner = Body(list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts})
+                        inner.positional = self.dialect.opaque()
                         self._fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
                         slot.bodies = [inner]
                 case "branch":
                     for side in (0, 1):
                         takers = [c for c, piece in slot.pieces.items() if piece.taken == side]
                         inner = Body(takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers})
+                        inner.positional = body.positional
                         self._fill(inner, {c: slot.pieces[c].body for c in takers})
                         slot.bodies.append(inner)
                 case "loop":
                     self._fill_loop(slot, body)
 
     def _fill_loop(self, slot: Slot, body: Body) -> None:
-        inner = Body([], {}, outer=body, turn={})
+        inner = Body([], {}, outer=body, turn={}, positional=body.positional)
         sequences = {}
         assert inner.turn is not None
         for context, piece in slot.pieces.items():
@@ -672,6 +718,9 @@ class _Planner:
         if all(type(value) is type(some) and value == some for value in values.values()):
             return literal(some)
         if isinstance(some, tuple | list):
+            whole = names.given(self._outermost(values, body))
+            if whole is not None:
+                return whole
             if any(type(value) is not type(some) or len(value) != len(some) for value in values.values()):
                 raise Differ("lists of other lengths")
             parts = [
@@ -679,7 +728,9 @@ class _Planner:
             ]
             inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
             return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"
-        if isinstance(some, Construct) or any(not isinstance(value, bool | int | float | str) for value in values.values()):
+        if all(isinstance(value, Construct) for value in values.values()):
+            return self._call(list(values.values()), list(values), body, names, hint).text()
+        if any(not isinstance(value, bool | int | float | str) for value in values.values()):
             raise Differ("values that no argument can carry")
         if body.outer is None:
             return names.explain(values, hint)
@@ -691,6 +742,17 @@ class _Planner:
         if body.turn is None:
             raise Differ("values that change within one use")
         return self._over_turns(outer, body, names, hint)
+
+    @staticmethod
+    def _outermost(values: Values, body: Body) -> Values:
+        """Values by use of the routine; empty where they change within one use."""
+        while body.outer is not None:
+            lifted: Values = {}
+            for context, value in values.items():
+                if lifted.setdefault(body.parent[context], value) != value:
+                    return {}
+            values, body = lifted, body.outer
+        return values
 
     def _over_turns(self, sequences: dict[int, list[Any]], body: Body, names: Names, hint: str) -> str:
         """A value that changes from turn to turn: an arithmetic progression, or another first one."""
@@ -707,7 +769,8 @@ class _Planner:
                 start = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
                 if start == "0":
                     return i if step == "1" else f"{i} * {_tight(step)}"
-                return f"{start} + {i}" if step == "1" else f"{start} + {i} * {_tight(step)}"
+                product = i if step == "1" else f"{i} * {_tight(step)}"
+                return f"{product} + {start}" if start.isdigit() else f"{start} + {product}"
         rests = {c: values[1:] for c, values in sequences.items() if len(values) > 1}
         if all(len({(type(v), v) for v in rest}) == 1 for rest in rests.values()):
             first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
@@ -724,6 +787,8 @@ class _Planner:
         shape = skeleton(first)
         if any(skeleton(label) != shape for label in labels.values()):
             raise Differ("other labels in other uses")
+        if body.positional and not any(piece.named for piece in slot.pieces.values()):
+            return "", False
         numbers = {c: [int(n) for n in re.findall(r"\d+", label)] for c, label in labels.items()}
         text = shape[0]
         for position, after in enumerate(shape[1:]):
@@ -807,8 +872,10 @@ class _Planner:
             auxiliary=some.auxiliary,
         )  # fmt: skip
         if slot.bodies:
-            flow.connect(step, slot)
-            step.bodies = [self._steps(slot.bodies[0], names, flow, variable)]
+            opaque = self.dialect.opaque()
+            if opaque:
+                flow.connect(step, slot)
+            step.bodies = [self._steps(slot.bodies[0], names, _Closed() if opaque else flow, variable)]
             return step
         routines = {id(r): r for r in (self.routine_of(body.graph[c], piece) for c, piece in slot.pieces.items())}
         if len(routines) > 1:
@@ -839,11 +906,10 @@ class _Planner:
             test = self.resolve(taken, body, names, hint)
         else:
             test = self.resolve(other, body, names, hint)
+        names.tests.append((test, taken if slot.bodies[0].slots else other))
         step = Step(kind="choice", test=test, flag=safe(hint))
-        flow.enter()
         first = self._steps(slot.bodies[0], names, flow, variable) if slot.bodies[0].slots else []
         second = self._steps(slot.bodies[1], names, flow, variable) if slot.bodies[1].slots else []
-        flow.leave()
         step.bodies = [first, second] if slot.bodies[0].slots else [second, []]
         return [step]
 
@@ -880,6 +946,8 @@ def literal(value: Any) -> str:
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, float):
+        return re.sub(r"e([+-])0", r"e\1", repr(value))
     return repr(value)
 
 
@@ -903,20 +971,18 @@ class _Flow:
         self.input_names = input_names
         self.position = 0
         self.loops: list[tuple[int, int]] = []
-        self.depth = 0
         self.root: dict[int, int] = {}
         self.makers: dict[tuple[int, int], list[int]] = {}
         self.defined_at: dict[int, list[int]] = {}
         self.read_at: dict[int, list[int]] = {}
-        self.reads: list[tuple[Step, int, int]] = []
-        self.writes: list[tuple[Step, int, int]] = []
         self.by_step: dict[int, tuple[Step, list[int], list[int], int]] = {}
-        self.in_choice: set[int] = set()
+        self.pending: list[tuple[Step, list[list[tuple[int, int]]], list[int | list[tuple[int, int]]], int]] = []
         for position in range(len(input_names)):
             definition = self._new(0)
-            for graph, piece in uses:
-                self.makers.setdefault((graph, piece.inputs[position]), []).append(definition)
+            for use, (_, piece) in enumerate(uses):
+                self.makers.setdefault((use, piece.inputs[position]), []).append(definition)
         self.body = body
+        self.step_of: dict[int, Step] = {}
 
     def _new(self, position: int) -> int:
         number = len(self.root)
@@ -936,19 +1002,10 @@ class _Flow:
             self.root[b] = a
         return a
 
-    def enter(self) -> None:
-        self.depth += 1
-
-    def leave(self) -> None:
-        self.depth -= 1
-
     def _read(self, slot_values: list[tuple[int, int]]) -> int:
         """The definition that is read where each use reads one of these values, in (graph, value) pairs."""
         options = []
         for key in slot_values:
-            if key not in self.makers:
-                # A value carried into the first turn of a loop from a later definition: known once the loop is closed.
-                raise Differ("a value that is used before it is made")
             options.append(self.makers[key])
         common = [d for d in options[0] if all(d in other for other in options[1:])]
         if common:
@@ -960,57 +1017,57 @@ class _Flow:
 
     def connect(self, step: Step, slot: Slot) -> None:
         self.position += 1
-        at = self.position
         some = next(iter(slot.pieces.values()))
-        opaque = not slot.bodies or self.planner.dialect.opaque()
-        graph_of = {c: self._graph(slot, c) for c in slot.pieces}
-        if slot.bodies and not opaque:
-            return
-        pending = []
-        for position in range(len(some.inputs)):
-            values = [(graph_of[c], piece.inputs[position]) for c, piece in slot.pieces.items()]
-            pending.append(values)
-        written = []
+        use_of = {c: self._use(slot, c) for c in slot.pieces}
+        self.step_of[id(slot)] = step
+        reads = [
+            [(use_of[c], piece.inputs[position]) for c, piece in slot.pieces.items()] for position in range(len(some.inputs))
+        ]
+        writes: list[int | list[tuple[int, int]]] = []
         for position, output in enumerate(some.outputs):
+            keys = [(use_of[c], piece.outputs[position]) for c, piece in slot.pieces.items()]
             if output in some.inputs:
-                written.append(self._read([(graph_of[c], piece.outputs[position]) for c, piece in slot.pieces.items()]))
+                writes.append(keys)
                 continue
-            definition = self._new(at)
-            for c, piece in slot.pieces.items():
-                self.makers.setdefault((graph_of[c], piece.outputs[position]), []).append(definition)
-            written.append(definition)
-        reads = [self._read(values) for values in pending]
-        for definition in reads:
-            self.read_at[definition].append(at)
-        if self.depth:
-            self.in_choice.update(written)
-        self.by_step[id(step)] = (step, reads, written, at)
+            definition = self._new(self.position)
+            for key in keys:
+                self.makers.setdefault(key, []).append(definition)
+            writes.append(definition)
+        # What a loop carries is read before the place that makes it has been met, so reads are resolved at the end.
+        self.pending.append((step, reads, writes, self.position))
 
-    def _graph(self, slot: Slot, context: int) -> int:
-        return self._graphs[id(slot), context]
+    def _use(self, slot: Slot, context: int) -> int:
+        """The use of the routine that a context of one of its bodies belongs to."""
+        body = self.home[id(slot)]
+        while body.outer is not None:
+            context, body = body.parent[context], body.outer
+        return context
 
-    @property
-    def _graphs(self) -> dict[tuple[int, int], int]:
-        if not hasattr(self, "_cache"):
-            self._cache: dict[tuple[int, int], int] = {}
-
-            def visit(body: Body) -> None:
-                for slot in body.slots:
-                    for context in slot.pieces:
-                        self._cache[id(slot), context] = body.graph[context]
-                    for inner in slot.bodies:
-                        visit(inner)
-
-            visit(self.body)
-        return self._cache
+    @cached_property
+    def home(self) -> dict[int, Body]:
+        """The body that each slot stands in."""
+        found: dict[int, Body] = {}
+        waiting = [self.body]
+        while waiting:
+            body = waiting.pop()
+            for slot in body.slots:
+                found[id(slot)] = body
+                waiting += slot.bodies
+        return found
 
     def results(self) -> list[str]:
         """Name every variable and write the names into the steps; returns the names of the routine's outputs."""
+        for step, read_keys, write_keys, at in self.pending:
+            reads = [self._read(keys) for keys in read_keys]
+            for definition in reads:
+                self.read_at[definition].append(at)
+            written = [key if isinstance(key, int) else self._read(key) for key in write_keys]
+            self.by_step[id(step)] = (step, reads, written, at)
         self.position += 1
         end = self.position
         outputs = []
         for position in range(len(self.uses[0][1].outputs)):
-            definition = self._read([(graph, piece.outputs[position]) for graph, piece in self.uses])
+            definition = self._read([(use, piece.outputs[position]) for use, (_, piece) in enumerate(self.uses)])
             self.read_at[definition].append(end)
             outputs.append(definition)
         names = self._name_all()
@@ -1019,7 +1076,32 @@ class _Flow:
             step.outputs = [names[self.find(d)] for d in written]
         self._mark_feeds()
         self.input_names = [names[self.find(d)] for d in range(len(self.input_names))]
-        return [names[self.find(d)] for d in outputs]
+        results = [names[self.find(d)] for d in outputs]
+        for use, (_, piece) in enumerate(self.uses):
+            variables = dict(zip(self.input_names, piece.inputs, strict=True))
+            self._replay(self.body, use, variables)
+            if [variables[name] for name in results] != list(piece.outputs):
+                raise Differ("values that would meet in one variable")
+        return results
+
+    def _replay(self, body: Body, context: int, variables: dict[str, int]) -> None:
+        """Run one use in the variables that were chosen; raises `Differ` where a step would read another value than its own."""
+        for slot in body.slots:
+            piece = slot.pieces.get(context)
+            if piece is None:
+                continue
+            step = self.step_of.get(id(slot))
+            if step is not None:
+                if [variables.get(name) for name in step.inputs] != list(piece.inputs):
+                    raise Differ("values that would meet in one variable")
+                variables.update(zip(step.outputs, piece.outputs, strict=True))
+            elif slot.kind == "branch":
+                self._replay(slot.bodies[piece.taken], context, variables)
+            else:
+                inner = slot.bodies[0]
+                for turn in inner.contexts:
+                    if inner.parent[turn] == context:
+                        self._replay(inner, turn, variables)
 
     def _classes(self) -> dict[int, list[int]]:
         classes: dict[int, list[int]] = {}
@@ -1038,16 +1120,18 @@ class _Flow:
 
     def _name_all(self) -> dict[int, str]:
         bound: dict[int, str] = {}
-        graph, piece = self.uses[0]
-        if piece.scope is not None:
-            for name, value in piece.scope.bindings:
-                for definition in self.makers.get((graph, value), [])[:1]:
+        for use, (_, piece) in enumerate(self.uses):
+            for name, value in piece.scope.bindings if piece.scope is not None else ():
+                for definition in self.makers.get((use, value), [])[:1]:
                     bound.setdefault(self.find(definition), safe(name))
         classes = self._classes()
         intervals = {key: self._interval(members) for key, members in classes.items()}
         readers: dict[int, list[tuple[int, int]]] = {}
         source: dict[int, int] = {}
-        for _, reads, written, _ in self.by_step.values():
+        labels: dict[int, str] = {}
+        for step, reads, written, _ in self.by_step.values():
+            if step.named and step.label.isidentifier() and len(written) == 1:
+                labels.setdefault(self.find(written[0]), safe(step.label))
             for position, definition in enumerate(reads):
                 readers.setdefault(self.find(definition), []).append((position, self.find(written[0]) if written else -1))
             for definition in written:
@@ -1087,7 +1171,10 @@ class _Flow:
             from_source = names.get(source.get(key, -1))
             if is_model and from_source in self.input_names:
                 from_source = None
-            options = [wish(key), from_source, "x", "y", "z", *(f"x{n}" for n in range(2, len(classes) + 3))]
+            reader = readers.get(key, [])
+            aside = len(reader) == 1 and reader[0][0] > 0
+            own = labels.get(key)
+            options = [wish(key), *((own, from_source) if aside else (from_source, own)), "x", "y", "z", *(f"x{n}" for n in range(2, len(classes) + 3))]
             take(next(name for name in options if name is not None and free(name, key)), key)
         return names
 
@@ -1102,6 +1189,18 @@ class _Flow:
                     sizes[key] == 1 and len(self.read_at[written[0]]) == 1 and self.read_at[written[0]][0] == following
                     and [self.find(r) for r in reads].count(key) == 1
                 )  # fmt: skip
+
+
+class _Closed(_Flow):
+    """The inside of a group that values pass through whole: nothing there has a variable."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.loops = []
+
+    @override
+    def connect(self, step: Step, slot: Slot) -> None:
+        pass
 
 
 def chain(piece: Piece, single: Callable[[Node], bool]) -> bool:

@@ -35,23 +35,37 @@ def definitions_of(files: Sequence[tree.File]) -> tuple[dict[str, tree.Definitio
             name = definition.name
             if name.text in LAYERS:
                 diagnostics.append(
-                    Diagnostic("duplicate-name", f"`{name.text}` is a layer already", name.span,
-                               help=f"name the block otherwise, as in `{name.text.title().replace('_', '')}`")
-                )  # fmt: skip
+                    Diagnostic(
+                        "duplicate-name",
+                        f"`{name.text}` is a layer already",
+                        name.span,
+                        help=f"name the block otherwise, as in `{name.text.title().replace('_', '')}`",
+                    )
+                )
             elif name.text in found:
                 diagnostics.append(
-                    Diagnostic("duplicate-name", f"`{name.text}` is defined twice", name.span,
-                               notes=((found[name.text].name.span, "the first one"),), help="rename one of them")
-                )  # fmt: skip
+                    Diagnostic(
+                        "duplicate-name",
+                        f"`{name.text}` is defined twice",
+                        name.span,
+                        notes=((found[name.text].name.span, "the first one"),),
+                        help="rename one of them",
+                    )
+                )
             else:
                 found[name.text] = definition
             parameters: dict[str, Span] = {}
             for parameter in definition.parameters:
                 if parameter.name.text in parameters:
                     diagnostics.append(
-                        Diagnostic("duplicate-name", f"two parameters are named `{parameter.name.text}`", parameter.name.span,
-                                   notes=((parameters[parameter.name.text], "the first one"),), help="give each its own name")
-                    )  # fmt: skip
+                        Diagnostic(
+                            "duplicate-name",
+                            f"two parameters are named `{parameter.name.text}`",
+                            parameter.name.span,
+                            notes=((parameters[parameter.name.text], "the first one"),),
+                            help="give each its own name",
+                        )
+                    )
                 parameters[parameter.name.text] = parameter.name.span
     return found, diagnostics
 
@@ -66,14 +80,24 @@ def choose_model(files: Sequence[tree.File], name: str | None) -> tree.Definitio
         for model in models:
             if model.name.text.casefold().replace("_", "") == name.casefold().replace("_", ""):
                 return model
-        return Diagnostic("unknown-model", f"there is no model `{name}` in {main.name}", main.span,
-                          help=f"did you mean `{near[0]}`?" if near else f"it has {', '.join(names) or 'no models'}")  # fmt: skip
+        return Diagnostic(
+            "unknown-model",
+            f"there is no model `{name}` in {main.name}",
+            main.span,
+            help=f"did you mean `{near[0]}`?" if near else f"it has {', '.join(names) or 'no models'}",
+        )
     if not models:
-        return Diagnostic("no-model", f"{main.name} has no model", main.span,
-                          help="add one: `model Net { input image: 1x28x28 ... }`")  # fmt: skip
+        return Diagnostic(
+            "no-model", f"{main.name} has no model", main.span, help="add one: `model Net { input image: 1x28x28 ... }`"
+        )
     if len(models) > 1:
-        return Diagnostic("several-models", f"{main.name} has {len(models)} models", models[1].name.span,
-                          notes=((models[0].name.span, "the first one"),), help=f"choose one with `--model`: {', '.join(names)}")  # fmt: skip
+        return Diagnostic(
+            "several-models",
+            f"{main.name} has {len(models)} models",
+            models[1].name.span,
+            notes=((models[0].name.span, "the first one"),),
+            help=f"choose one with `--model`: {', '.join(names)}",
+        )
     return models[0]
 
 
@@ -87,8 +111,8 @@ def expand(
 ) -> Expansion:
     """Expand a model of the first file; the other files lend their blocks.
 
-    ``parameters`` are spec-time values for the model's parameters.  ``inputs`` replaces input shapes by name; the name "" stands for
-    every input.
+    ``parameters`` are spec-time values for the model's parameters.  ``inputs`` replaces input shapes by name; the name
+    "" stands for every input.
     """
     definitions, diagnostics = definitions_of(files)
     chosen = choose_model(files, model)

@@ -79,12 +79,19 @@ class Expander(Expressions):
                 return
         if self.active and diagnostic.severity == "error":
             definition, span = self.active[-1]
-            if definition.keyword == "block" and not (diagnostic.span.file == span.file and span.line == diagnostic.span.line):
+            if definition.keyword == "block" and not (
+                diagnostic.span.file == span.file and span.line == diagnostic.span.line
+            ):
                 note = (span, f"in this use of `{definition.name.text}`")
                 diagnostic = Diagnostic(
-                    diagnostic.code, diagnostic.message, diagnostic.span, diagnostic.label,
-                    (*diagnostic.notes, note), diagnostic.help, diagnostic.severity,
-                )  # fmt: skip
+                    diagnostic.code,
+                    diagnostic.message,
+                    diagnostic.span,
+                    diagnostic.label,
+                    (*diagnostic.notes, note),
+                    diagnostic.help,
+                    diagnostic.severity,
+                )
         self.diagnostics.append(diagnostic)
         if sum(d.severity == "error" for d in self.diagnostics) >= MOST_ERRORS:
             raise GaveUp
@@ -124,8 +131,12 @@ class Expander(Expressions):
                 self._for(s, frame)
             case tree.Expect():
                 if not frame.is_model:
-                    raise Problem("misplaced-expect", "`expect` belongs in a model", s.span,
-                                  help="a block has no shapes of its own; move the claim to a model that uses it")  # fmt: skip
+                    raise Problem(
+                        "misplaced-expect",
+                        "`expect` belongs in a model",
+                        s.span,
+                        help="a block has no shapes of its own; move the claim to a model that uses it",
+                    )
                 self.claims.append((s, frame))
 
     def _flow(self, s: tree.Flow, frame: Frame) -> None:
@@ -137,8 +148,12 @@ class Expander(Expressions):
             frame.current = UNKNOWN
             raise
         if not isinstance(value, Tensor | Unknown) and not _all_tensors(value):
-            raise Problem("no-effect", f"a statement moves the flow, and this is only {describe(value)}", s.span,
-                          help="write a layer, a value of the network, or a binding `name = ...`")  # fmt: skip
+            raise Problem(
+                "no-effect",
+                f"a statement moves the flow, and this is only {describe(value)}",
+                s.span,
+                help="write a layer, a value of the network, or a binding `name = ...`",
+            )
         frame.current = value
 
     def _binding(self, s: tree.Binding, frame: Frame) -> None:
@@ -148,9 +163,11 @@ class Expander(Expressions):
             value = self.evaluate(s.value, frame)
             if isinstance(value, LabelledValue):
                 raise Problem(
-                    "not-applied", f"`{value.label}` names a layer that is not applied to anything here", s.value.span,
+                    "not-applied",
+                    f"`{value.label}` names a layer that is not applied to anything here",
+                    s.value.span,
                     help=f"to apply it to the flow, write `... -> {value.label}: ...`; a layer kept for later needs no label",
-                )  # fmt: skip
+                )
             if len(s.targets) == 1:
                 self._bind(frame, s.targets[0].text, value)
                 return
@@ -179,8 +196,12 @@ class Expander(Expressions):
         """Names that would not survive in generated code are refused."""
         text = name.text
         if keyword.iskeyword(text) or text.startswith("__"):
-            raise Problem("bad-name", f"`{text}` cannot be a name: generated code reserves it", name.span,
-                          help=f"try `{text.strip('_')}_`")  # fmt: skip
+            raise Problem(
+                "bad-name",
+                f"`{text}` cannot be a name: generated code reserves it",
+                name.span,
+                help=f"try `{text.strip('_')}_`",
+            )
 
     def current(self, frame: Frame, span: Span) -> Any:
         """The value that flows here."""
@@ -188,26 +209,42 @@ class Expander(Expressions):
             if not frame.declared and frame.supplied:
                 # A body with no `input` statement takes its one value as the flow.
                 if len(frame.supplied) > 1:
-                    raise Problem("wrong-inputs", f"this body gets {len(frame.supplied)} values and names none of them", span,
-                                  help="name them: `input a, b`")  # fmt: skip
+                    raise Problem(
+                        "wrong-inputs",
+                        f"this body gets {len(frame.supplied)} values and names none of them",
+                        span,
+                        help="name them: `input a, b`",
+                    )
                 frame.declared = True
                 frame.current = frame.supplied[0]
                 return frame.current
             if len(frame.inputs) > 1:
                 names = " or ".join(f"`{name}`" for name, _ in frame.inputs)
-                raise Problem("no-flow", "with several inputs it must be said which one flows", span,
-                              help=f"start from a value: {names} `-> ...`")  # fmt: skip
-            raise Problem("no-input", "nothing flows here yet", span,
-                          help="declare the input first, as in `input image: 3x224x224`")  # fmt: skip
+                raise Problem(
+                    "no-flow",
+                    "with several inputs it must be said which one flows",
+                    span,
+                    help=f"start from a value: {names} `-> ...`",
+                )
+            raise Problem(
+                "no-input",
+                "nothing flows here yet",
+                span,
+                help="declare the input first, as in `input image: 3x224x224`",
+            )
         return frame.current
 
     def _input(self, s: tree.Input, frame: Frame) -> None:
         if frame.current is not None and not frame.inputs:
-            raise Problem("late-input", "`input` comes before the first layer", s.span, help="move it to the top of the body")
+            raise Problem(
+                "late-input", "`input` comes before the first layer", s.span, help="move it to the top of the body"
+            )
         for name in s.names:
             self._check_name(name)
             if any(name.text == known for known, _ in frame.inputs):
-                raise Problem("duplicate-name", f"two inputs are named `{name.text}`", name.span, help="give each its own name")
+                raise Problem(
+                    "duplicate-name", f"two inputs are named `{name.text}`", name.span, help="give each its own name"
+                )
         if frame.is_model and not frame.supplied:
             for name in s.names:
                 self._model_input(s, name, frame)
@@ -223,8 +260,11 @@ class Expander(Expressions):
                 if s.shape is not None and isinstance(value, Tensor):
                     wanted = self._shape(s.shape, frame)
                     if isinstance(wanted, tuple) and wanted != value.shape:
-                        raise Problem("shape-mismatch", f"`{name.text}` must be {show(wanted)}, and this use gives {show(value.shape)}",
-                                      s.shape.span)  # fmt: skip
+                        raise Problem(
+                            "shape-mismatch",
+                            f"`{name.text}` must be {show(wanted)}, and this use gives {show(value.shape)}",
+                            s.shape.span,
+                        )
                 frame.inputs.append((name.text, value))
                 frame.names[name.text] = value
         frame.current = frame.inputs[0][1] if len(frame.inputs) == 1 else None
@@ -232,8 +272,12 @@ class Expander(Expressions):
     def _model_input(self, s: tree.Input, name: tree.Name, frame: Frame) -> None:
         frame.declared = True
         if s.shape is None:
-            raise Problem("input-without-shape", f"the model's input `{name.text}` has no shape", name.span,
-                          help=f"write `input {name.text}: 3x224x224`, channels first")  # fmt: skip
+            raise Problem(
+                "input-without-shape",
+                f"the model's input `{name.text}` has no shape",
+                name.span,
+                help=f"write `input {name.text}: 3x224x224`, channels first",
+            )
         try:
             shape = self._shape(s.shape, frame)
         except Problem:
@@ -263,8 +307,12 @@ class Expander(Expressions):
             return value
         sizes = (value,) if isinstance(value, int | Symbolic) and not isinstance(value, bool) else value
         if not isinstance(sizes, list | tuple) or not sizes or not all(isinstance(n, int | Symbolic) for n in sizes):
-            raise Problem("bad-shape", f"a shape is sizes such as 3x224x224, not {describe(value)}", e.span,
-                          help="channels first and without the batch: `3x224x224`, or `784` for a vector")  # fmt: skip
+            raise Problem(
+                "bad-shape",
+                f"a shape is sizes such as 3x224x224, not {describe(value)}",
+                e.span,
+                help="channels first and without the batch: `3x224x224`, or `784` for a vector",
+            )
         for size in sizes:
             if isinstance(size, int) and not 0 < size < 10**9:
                 raise Problem("bad-shape", f"{size} is no size of an input", e.span, help="every size is at least 1")
@@ -274,7 +322,12 @@ class Expander(Expressions):
         if s.name is not None:
             self._check_name(s.name)
             if any(s.name.text == known for known, _, _, _ in frame.outputs):
-                raise Problem("duplicate-name", f"two outputs are named `{s.name.text}`", s.name.span, help="give each its own name")
+                raise Problem(
+                    "duplicate-name",
+                    f"two outputs are named `{s.name.text}`",
+                    s.name.span,
+                    help="give each its own name",
+                )
         outer = frame.auxiliary
         frame.auxiliary = outer or s.auxiliary
         try:
@@ -319,16 +372,24 @@ class Expander(Expressions):
                 frame.names[name] = UNKNOWN
             return
         if not isinstance(values, list | tuple | range):
-            raise Problem("not-a-list", f"a loop runs over a list, not over {describe(values)}", s.iterable.span,
-                          help="to count, write `for i in range(4)`")  # fmt: skip
+            raise Problem(
+                "not-a-list",
+                f"a loop runs over a list, not over {describe(values)}",
+                s.iterable.span,
+                help="to count, write `for i in range(4)`",
+            )
         outer = frame.items
         turns = []
         try:
             for value in values:
                 self.turn_count += 1
                 if self.turn_count > MOST_TURNS:
-                    self.give_up("too-many-turns", f"the loops of this model make more than {MOST_TURNS:,} turns", s.iterable.span,
-                                 "no network needs that many; is a size given where a count was meant?")  # fmt: skip
+                    self.give_up(
+                        "too-many-turns",
+                        f"the loops of this model make more than {MOST_TURNS:,} turns",
+                        s.iterable.span,
+                        "no network needs that many; is a size given where a count was meant?",
+                    )
                 self._bind_targets(s, value, frame)
                 variables = plain_names({target.text: frame.names[target.text] for target in s.targets})
                 frame.items = []
@@ -345,8 +406,12 @@ class Expander(Expressions):
             return
         if not isinstance(value, list | tuple) or len(value) != len(s.targets):
             count = len(value) if isinstance(value, list | tuple) else 1
-            raise Problem("not-several", f"{len(s.targets)} names, and {count} value{'s' * (count != 1)}: {describe(value)}",
-                          s.iterable.span, help="each entry of the list needs a value for each name")  # fmt: skip
+            raise Problem(
+                "not-several",
+                f"{len(s.targets)} names, and {count} value{'s' * (count != 1)}: {describe(value)}",
+                s.iterable.span,
+                help="each entry of the list needs a value for each name",
+            )
         for target, one in zip(s.targets, value, strict=True):
             frame.names[target.text] = one
 
@@ -364,22 +429,35 @@ class Expander(Expressions):
                     value = self.apply(one, inputs, frame, stage.span)
                 elif position == 0:
                     if not isinstance(one, Tensor | Unknown) and not _all_tensors(one):
-                        raise Problem("not-a-layer", f"a flow starts from a value of the network or a layer, not from {describe(one)}",
-                                      stage.span)  # fmt: skip
+                        raise Problem(
+                            "not-a-layer",
+                            f"a flow starts from a value of the network or a layer, not from {describe(one)}",
+                            stage.span,
+                        )
                     value = one
                 elif isinstance(one, Unknown):
                     value = UNKNOWN
                 else:
-                    raise Problem("not-a-layer", f"a stage of a flow is a layer, and this is {describe(one)}", stage.span,
-                                  help="a call on values is applied already; bind it to a name first")  # fmt: skip
+                    raise Problem(
+                        "not-a-layer",
+                        f"a stage of a flow is a layer, and this is {describe(one)}",
+                        stage.span,
+                        help="a call on values is applied already; bind it to a name first",
+                    )
             except Problem as problem:
                 self.report(problem.diagnostic)
                 value = UNKNOWN
         return value
 
     @override
-    def call(self, function: Any, arguments: list[tuple[tree.Name | None, Given]], span: Span, frame: Frame,
-             label: tuple[str, Span] | None) -> Any:  # fmt: skip
+    def call(
+        self,
+        function: Any,
+        arguments: list[tuple[tree.Name | None, Given]],
+        span: Span,
+        frame: Frame,
+        label: tuple[str, Span] | None,
+    ) -> Any:
         if isinstance(function, Unknown):
             return UNKNOWN
         if isinstance(function, Function):
@@ -387,16 +465,25 @@ class Expander(Expressions):
         if isinstance(function, Initialiser):
             return self.call_function(Function(function.distribution), arguments, span)
         if not isinstance(function, LayerValue | BlockValue):
-            raise Problem("not-callable", f"{describe(function)} takes no arguments", span,
-                          help="only layers, blocks and functions do")  # fmt: skip
+            raise Problem(
+                "not-callable",
+                f"{describe(function)} takes no arguments",
+                span,
+                help="only layers, blocks and functions do",
+            )
         tensors: list[Any] = []
         positional: list[Given] = []
         named: dict[str, tuple[tree.Name, Given]] = {}
         for name, given in arguments:
             if name is not None:
                 if name.text in named:
-                    raise Problem("duplicate-argument", f"`{name.text}` is given twice", name.span,
-                                  notes=((named[name.text][0].span, "the first time"),), help="keep one of them")  # fmt: skip
+                    raise Problem(
+                        "duplicate-argument",
+                        f"`{name.text}` is given twice",
+                        name.span,
+                        notes=((named[name.text][0].span, "the first time"),),
+                        help="keep one of them",
+                    )
                 named[name.text] = (name, given)
             elif isinstance(given.value, Tensor) or _all_tensors(given.value):
                 tensors += given.value if isinstance(given.value, list | tuple) else [given.value]
@@ -408,8 +495,12 @@ class Expander(Expressions):
         if len(positional) > len(fields):
             if any(isinstance(given.value, Unknown) for given in positional):
                 return UNKNOWN
-            raise Problem("too-many-arguments", f"{describe(function)} takes {len(fields)} arguments at most, and this is {len(positional)}",
-                          positional[len(fields)].span, help=self._signature_help(function))  # fmt: skip
+            raise Problem(
+                "too-many-arguments",
+                f"{describe(function)} takes {len(fields)} arguments at most, and this is {len(positional)}",
+                positional[len(fields)].span,
+                help=self._signature_help(function),
+            )
         for field, given in zip(fields, positional, strict=False):
             merged[field] = given
             taken.add(field)
@@ -417,11 +508,24 @@ class Expander(Expressions):
         for text, (name, given) in named.items():
             if text not in fields:
                 near = nearest(text, fields)
-                problems.append(Problem("unknown-argument", f"{describe(function)} has no argument `{text}`", name.span,
-                                        help=f"did you mean `{near[0]}`?" if near else self._signature_help(function)))  # fmt: skip
+                problems.append(
+                    Problem(
+                        "unknown-argument",
+                        f"{describe(function)} has no argument `{text}`",
+                        name.span,
+                        help=f"did you mean `{near[0]}`?" if near else self._signature_help(function),
+                    )
+                )
             elif text in taken:
-                problems.append(Problem("duplicate-argument", f"`{text}` is given twice, by place and by name", name.span,
-                                        notes=((merged[text].span, "the first time"),), help="keep one of them"))  # fmt: skip
+                problems.append(
+                    Problem(
+                        "duplicate-argument",
+                        f"`{text}` is given twice, by place and by name",
+                        name.span,
+                        notes=((merged[text].span, "the first time"),),
+                        help="keep one of them",
+                    )
+                )
             else:
                 merged[text] = given
         if problems:
@@ -449,28 +553,52 @@ class Expander(Expressions):
         return f"it takes {', '.join(f'`{field}`' for field in fields)}" if fields else "it takes no arguments"
 
     @override
-    def combine(self, symbol: str, left: Any, right: Any, span: Span, frame: Frame,
-                label: tuple[str, Span] | None, spans: tuple[Span, Span]) -> Any:  # fmt: skip
+    def combine(
+        self,
+        symbol: str,
+        left: Any,
+        right: Any,
+        span: Span,
+        frame: Frame,
+        label: tuple[str, Span] | None,
+        spans: tuple[Span, Span],
+    ) -> Any:
         if isinstance(left, Tensor) and isinstance(right, Tensor) and symbol in OPERATORS:
             layer = LayerValue(LAYERS[OPERATORS[symbol]], {}, span)
             try:
                 return self.apply(layer, [left, right], frame, span, label=label, operator=True)
             except Problem as problem:
                 d = problem.diagnostic
-                notes = tuple((s, f"this is {show(t.shape)}") for s, t in ((left.span, left), (right.span, right)) if s != span)
+                notes = tuple(
+                    (s, f"this is {show(t.shape)}") for s, t in ((left.span, left), (right.span, right)) if s != span
+                )
                 raise Problem(d.code, d.message, span, label=d.label, notes=d.notes or notes, help=d.help) from None
         number, tensor = (right, left) if isinstance(left, Tensor) else (left, right)
         if isinstance(number, int | float) and not isinstance(number, bool) and isinstance(tensor, Tensor):
             change = _scale_and_shift(symbol, float(number), tensor is left)
             if change is not None:
                 given = {name: Given(value, span) for name, value in change.items()}
-                return self.apply(LayerValue(LAYERS["scale_shift"], given, span), [tensor], frame, span, label=label, operator=True)
-        raise Problem("type-mismatch", f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}", span,
-                      notes=tuple((s, f"this is {describe(v)}") for s, v in zip(spans, (left, right), strict=True)),
-                      help="values of the network take + - * / with each other, and + - * / by a number")  # fmt: skip
+                return self.apply(
+                    LayerValue(LAYERS["scale_shift"], given, span), [tensor], frame, span, label=label, operator=True
+                )
+        raise Problem(
+            "type-mismatch",
+            f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}",
+            span,
+            notes=tuple((s, f"this is {describe(v)}") for s, v in zip(spans, (left, right), strict=True)),
+            help="values of the network take + - * / with each other, and + - * / by a number",
+        )
 
-    def apply(self, what: Applicable, inputs: list[Any], frame: Frame, span: Span, *,
-              label: tuple[str, Span] | None = None, operator: bool = False) -> Any:  # fmt: skip
+    def apply(
+        self,
+        what: Applicable,
+        inputs: list[Any],
+        frame: Frame,
+        span: Span,
+        *,
+        label: tuple[str, Span] | None = None,
+        operator: bool = False,
+    ) -> Any:
         """Apply a layer, block or group to values; the result is a value, or a tuple of several."""
         if len(inputs) == 1 and isinstance(inputs[0], list | tuple):
             inputs = list(inputs[0])
@@ -484,17 +612,27 @@ class Expander(Expressions):
             case GroupValue():
                 return self._apply_group(what, inputs, frame, span, label)
 
-    def _place(self, frame: Frame, label: tuple[str, Span] | None, kind: str, span: Span, operator: bool) -> tuple[str, str]:
+    def _place(
+        self, frame: Frame, label: tuple[str, Span] | None, kind: str, span: Span, operator: bool
+    ) -> tuple[str, str]:
         """The label and path of a new child, each path once."""
         if label is not None:
             text, label_span = label
             for part in text.split("."):
                 if not LABEL_PART.fullmatch(part):
-                    raise Problem("bad-name", f"`{_safe(part)}` cannot be part of a label", label_span,
-                                  help="labels are made of letters, digits, `_` and, in quotes, `-`; dots nest")  # fmt: skip
+                    raise Problem(
+                        "bad-name",
+                        f"`{_safe(part)}` cannot be part of a label",
+                        label_span,
+                        help="labels are made of letters, digits, `_` and, in quotes, `-`; dots nest",
+                    )
                 if keyword.iskeyword(part) or part.startswith("__"):
-                    raise Problem("bad-name", f"`{part}` cannot be a layer's name: generated code reserves it", label_span,
-                                  help=f"try `{part.strip('_')}_`")  # fmt: skip
+                    raise Problem(
+                        "bad-name",
+                        f"`{part}` cannot be a layer's name: generated code reserves it",
+                        label_span,
+                        help=f"try `{part.strip('_')}_`",
+                    )
             where = label_span
         else:
             where = span
@@ -512,27 +650,49 @@ class Expander(Expressions):
             first = self.paths[path]
             same = first == where
             raise Problem(
-                "duplicate-name", f"two layers are named `{path}`", where, notes=() if same else ((first, "the first one"),),
-                help=f"in a loop, put the loop's variable into the label, as in `{text}{{i}}`" if same else "give each its own label",
-            )  # fmt: skip
+                "duplicate-name",
+                f"two layers are named `{path}`",
+                where,
+                notes=() if same else ((first, "the first one"),),
+                help=f"in a loop, put the loop's variable into the label, as in `{text}{{i}}`"
+                if same
+                else "give each its own label",
+            )
         self.paths[path] = where
         return text, path
 
-    def _apply_layer(self, what: LayerValue, inputs: list[Any], frame: Frame, span: Span,
-                     label: tuple[str, Span] | None, operator: bool) -> Any:  # fmt: skip
+    def _apply_layer(
+        self,
+        what: LayerValue,
+        inputs: list[Any],
+        frame: Frame,
+        span: Span,
+        label: tuple[str, Span] | None,
+        operator: bool,
+    ) -> Any:
         self.node_count += 1
         if self.node_count > MOST_LAYERS:
-            self.give_up("too-many-layers", f"this model has more than {MOST_LAYERS:,} layers", span,
-                         "no network needs that many; is a size given where a count was meant?")  # fmt: skip
+            self.give_up(
+                "too-many-layers",
+                f"this model has more than {MOST_LAYERS:,} layers",
+                span,
+                "no network needs that many; is a size given where a count was meant?",
+            )
         text, path = self._place(frame, label, what.layer.kind, span, operator)
         layer = self.build(what, span)
         if layer is None or any(isinstance(value, Unknown) for value in inputs):
             return UNKNOWN
         least, most = what.layer.inputs
         if not least <= len(inputs) <= (most if most is not None else len(inputs)):
-            wanted = "no value" if most == 0 else f"{least} value{'s' * (least != 1)}" + (" or more" if most is None else "")
-            raise Problem("wrong-inputs", f"`{layer.kind}` takes {wanted}, and this is {len(inputs)}", span,
-                          help="combine them first, as in `a + b` or `concat(a, b)`" if len(inputs) > 1 else "")  # fmt: skip
+            wanted = (
+                "no value" if most == 0 else f"{least} value{'s' * (least != 1)}" + (" or more" if most is None else "")
+            )
+            raise Problem(
+                "wrong-inputs",
+                f"`{layer.kind}` takes {wanted}, and this is {len(inputs)}",
+                span,
+                help="combine them first, as in `a + b` or `concat(a, b)`" if len(inputs) > 1 else "",
+            )
         shapes = tuple(value.shape for value in inputs)
         try:
             outputs, weights, macs = self._facts_of(layer, shapes)
@@ -547,11 +707,19 @@ class Expander(Expressions):
         results = tuple(self.new_value(shape, place, auxiliary) for shape in outputs)
         frame.items.append(
             Node(
-                path=path, layer=layer, inputs=tuple(value.number for value in inputs),
-                outputs=tuple(value.number for value in results), weights=weights, macs=macs, auxiliary=auxiliary,
-                operator=operator, label=text, named=label is not None, span=span,
+                path=path,
+                layer=layer,
+                inputs=tuple(value.number for value in inputs),
+                outputs=tuple(value.number for value in results),
+                weights=weights,
+                macs=macs,
+                auxiliary=auxiliary,
+                operator=operator,
+                label=text,
+                named=label is not None,
+                span=span,
             )
-        )  # fmt: skip
+        )
         return results[0] if len(results) == 1 else results
 
     def _facts_of(self, layer: Layer, shapes: tuple[Shape, ...]) -> tuple[tuple[Shape, ...], tuple[Weight, ...], Dim]:
@@ -611,8 +779,12 @@ class Expander(Expressions):
                 help = f"did you mean `{near[0]}`?" if near else ""
             must = says or (f"one of {', '.join(options)}" if options else "of another type")
             text = f"`{value}`" if isinstance(value, str) else describe(value)
-            problems[name] = Problem("bad-argument", f"`{name}` of `{kind}` must be {must}, and this is {text}", where,
-                                     help=help or f"`cnnspec layers {kind}` tells what it takes")  # fmt: skip
+            problems[name] = Problem(
+                "bad-argument",
+                f"`{name}` of `{kind}` must be {must}, and this is {text}",
+                where,
+                help=help or f"`cnnspec layers {kind}` tells what it takes",
+            )
         return list(problems.values())
 
     def new_value(self, shape: Shape, span: Span, auxiliary: bool = False) -> Tensor:
@@ -623,21 +795,37 @@ class Expander(Expressions):
     def nested(self, span: Span) -> Iterator[None]:
         self.nesting += 1
         if self.nesting > DEEPEST_NESTING:
-            self.give_up("nesting-too-deep", f"blocks and groups nest more than {DEEPEST_NESTING} deep here", span,
-                         "flatten the structure")  # fmt: skip
+            self.give_up(
+                "nesting-too-deep",
+                f"blocks and groups nest more than {DEEPEST_NESTING} deep here",
+                span,
+                "flatten the structure",
+            )
         try:
             yield
         finally:
             self.nesting -= 1
 
-    def _apply_block(self, what: BlockValue, inputs: list[Any], frame: Frame, span: Span,
-                     label: tuple[str, Span] | None, operator: bool) -> Any:  # fmt: skip
+    def _apply_block(
+        self,
+        what: BlockValue,
+        inputs: list[Any],
+        frame: Frame,
+        span: Span,
+        label: tuple[str, Span] | None,
+        operator: bool,
+    ) -> Any:
         definition = what.definition
         for depth, (active, _) in enumerate(self.active):
             if active is definition:
                 chain = [d.name.text for d, _ in self.active[depth:]] + [definition.name.text]
-                raise Problem("recursive-block", f"a block cannot contain itself: {' in '.join(reversed(chain))}", span,
-                              notes=((definition.name.span, "defined here"),), help="unroll it with `for`")  # fmt: skip
+                raise Problem(
+                    "recursive-block",
+                    f"a block cannot contain itself: {' in '.join(reversed(chain))}",
+                    span,
+                    notes=((definition.name.span, "defined here"),),
+                    help="unroll it with `for`",
+                )
         text, path = self._place(frame, label, snake_case(definition.name.text), span, operator)
         inner = Frame(path, supplied=inputs, auxiliary=frame.auxiliary, is_model=definition.keyword == "model")
         self.active.append((definition, what.span))
@@ -650,11 +838,19 @@ class Expander(Expressions):
             self.active.pop()
         wanted = len(inner.inputs)
         if inner.declared and wanted and wanted != len(inputs):
-            raise Problem("wrong-inputs", f"`{definition.name.text}` takes {wanted} value{'s' * (wanted != 1)}, and this is {len(inputs)}",
-                          span, notes=((definition.name.span, "defined here"),))  # fmt: skip
-        return self._finish(inner, frame, text, label, definition.name.text, definition.name.span, span, arguments, inputs)
+            raise Problem(
+                "wrong-inputs",
+                f"`{definition.name.text}` takes {wanted} value{'s' * (wanted != 1)}, and this is {len(inputs)}",
+                span,
+                notes=((definition.name.span, "defined here"),),
+            )
+        return self._finish(
+            inner, frame, text, label, definition.name.text, definition.name.span, span, arguments, inputs
+        )
 
-    def _apply_group(self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: tuple[str, Span] | None) -> Any:
+    def _apply_group(
+        self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: tuple[str, Span] | None
+    ) -> Any:
         text, path = self._place(frame, label, "group", span, False)
         numbered = label is not None or frame.numbered
         inner = Frame(path, numbered=numbered, parent=what.frame, supplied=inputs, auxiliary=frame.auxiliary)
@@ -662,8 +858,18 @@ class Expander(Expressions):
             self.run(what.group.body, inner)
         return self._finish(inner, frame, text, label, "", what.group.span, span, {}, inputs)
 
-    def _finish(self, inner: Frame, frame: Frame, text: str, label: tuple[str, Span] | None, definition: str, origin: Span,
-                span: Span, arguments: dict[str, Any], inputs: list[Any]) -> Any:  # fmt: skip
+    def _finish(
+        self,
+        inner: Frame,
+        frame: Frame,
+        text: str,
+        label: tuple[str, Span] | None,
+        definition: str,
+        origin: Span,
+        span: Span,
+        arguments: dict[str, Any],
+        inputs: list[Any],
+    ) -> Any:
         """Close a body: its result, and its scope in the graph."""
         results = self._results(inner, span)
         tensors = [value for value in results if isinstance(value, Tensor)]
@@ -671,14 +877,22 @@ class Expander(Expressions):
         names = {name: value for name, value in inner.names.items() if name not in arguments}
         frame.items.append(
             Scope(
-                path=inner.path, label=text, named=label is not None, definition=definition, origin=origin, span=span,
-                arguments=plain_names(arguments), names=plain_names(names),
+                path=inner.path,
+                label=text,
+                named=label is not None,
+                definition=definition,
+                origin=origin,
+                span=span,
+                arguments=plain_names(arguments),
+                names=plain_names(names),
                 bindings=tuple(inner.bindings),
                 inputs=tuple(value.number for value in inputs if isinstance(value, Tensor)),
-                input_names=tuple(name for name, _ in inner.inputs), outputs=tuple(value.number for value in tensors),
-                auxiliary=auxiliary, body=tuple(inner.items),
+                input_names=tuple(name for name, _ in inner.inputs),
+                outputs=tuple(value.number for value in tensors),
+                auxiliary=auxiliary,
+                body=tuple(inner.items),
             )
-        )  # fmt: skip
+        )
         if any(isinstance(value, Unknown) for value in results):
             return UNKNOWN if len(results) == 1 else tuple(results)
         place = label[1] if label else span
@@ -691,8 +905,12 @@ class Expander(Expressions):
         if inner.current is None:
             if not inner.declared and len(inner.supplied) == 1:
                 return [inner.supplied[0]]
-            raise Problem("no-output", "this body computes nothing that could be its result", span,
-                          help="end it with a layer, a value, or `output ...`")  # fmt: skip
+            raise Problem(
+                "no-output",
+                "this body computes nothing that could be its result",
+                span,
+                help="end it with a layer, a value, or `output ...`",
+            )
         return list(inner.current) if isinstance(inner.current, list | tuple) else [inner.current]
 
     def _bind_parameters(self, what: BlockValue, inner: Frame) -> None:
@@ -706,14 +924,19 @@ class Expander(Expressions):
                 inner.names[name] = UNKNOWN
                 self.report(
                     Diagnostic(
-                        "missing-argument", f"{describe(what)} needs `{name}`", what.span,
-                        notes=((parameter.span, "it has no default"),), help=self._signature_help(what),
+                        "missing-argument",
+                        f"{describe(what)} needs `{name}`",
+                        what.span,
+                        notes=((parameter.span, "it has no default"),),
+                        help=self._signature_help(what),
                     )
-                )  # fmt: skip
+                )
 
     # ---- a whole model ------------------------------------------------------------------------------------------
 
-    def model(self, definition: tree.Definition, parameters: Mapping[str, Given], sources: dict[str, str]) -> Graph | None:
+    def model(
+        self, definition: tree.Definition, parameters: Mapping[str, Given], sources: dict[str, str]
+    ) -> Graph | None:
         """Expand a model; None where errors left no graph.  Errors are in ``diagnostics``."""
         try:
             return self._model(definition, parameters, sources)
@@ -731,14 +954,20 @@ class Expander(Expressions):
         except GaveUp:
             pass
 
-    def _model(self, definition: tree.Definition, parameters: Mapping[str, Given], sources: dict[str, str]) -> Graph | None:
+    def _model(
+        self, definition: tree.Definition, parameters: Mapping[str, Given], sources: dict[str, str]
+    ) -> Graph | None:
         what = BlockValue(definition, dict(parameters), definition.name.span)
         for name, given in parameters.items():
             if name not in self._fields(what):
                 near = nearest(name, self._fields(what))
-                raise Problem("unknown-argument", f"the model `{definition.name.text}` has no parameter `{name}`", given.span,
-                              notes=((definition.name.span, self._signature_help(what)),) if not near else (),
-                              help=f"did you mean `{near[0]}`?" if near else self._signature_help(what))  # fmt: skip
+                raise Problem(
+                    "unknown-argument",
+                    f"the model `{definition.name.text}` has no parameter `{name}`",
+                    given.span,
+                    notes=((definition.name.span, self._signature_help(what)),) if not near else (),
+                    help=f"did you mean `{near[0]}`?" if near else self._signature_help(what),
+                )
         frame = Frame("", is_model=True)
         self._bind_parameters(what, frame)
         arguments = dict(frame.names)
@@ -746,16 +975,30 @@ class Expander(Expressions):
         self.run(definition.body, frame)
         self.active.pop()
         if not frame.inputs:
-            raise Problem("no-input", f"the model `{definition.name.text}` has no input", definition.name.span,
-                          help="begin its body with `input image: 3x224x224`")  # fmt: skip
+            raise Problem(
+                "no-input",
+                f"the model `{definition.name.text}` has no input",
+                definition.name.span,
+                help="begin its body with `input image: 3x224x224`",
+            )
         if not frame.outputs and not frame.items and not self.has_errors:
-            raise Problem("no-output", f"the model `{definition.name.text}` computes nothing", definition.name.span,
-                          help="add layers after its input")  # fmt: skip
+            raise Problem(
+                "no-output",
+                f"the model `{definition.name.text}` computes nothing",
+                definition.name.span,
+                help="add layers after its input",
+            )
         unknown_inputs = set(self.override_inputs) - {""} - {name for name, _ in frame.inputs}
         if unknown_inputs:
-            raise Problem("unknown-argument", f"the model has no input `{sorted(unknown_inputs)[0]}`", definition.name.span,
-                          help=f"its inputs: {', '.join(name for name, _ in frame.inputs)}")  # fmt: skip
-        outputs = frame.outputs or [("output", value, False, definition.name.span) for value in self._results(frame, definition.name.span)]
+            raise Problem(
+                "unknown-argument",
+                f"the model has no input `{sorted(unknown_inputs)[0]}`",
+                definition.name.span,
+                help=f"its inputs: {', '.join(name for name, _ in frame.inputs)}",
+            )
+        outputs = frame.outputs or [
+            ("output", value, False, definition.name.span) for value in self._results(frame, definition.name.span)
+        ]
         if self.has_errors or any(isinstance(value, Unknown) for _, value, _, _ in outputs):
             return None
         if all(auxiliary for _, _, auxiliary, _ in outputs):
@@ -768,15 +1011,30 @@ class Expander(Expressions):
         self._warn_unused(frame.items, {port.value for port in ports})
         names = {name: value for name, value in frame.names.items() if name not in arguments}
         root = Scope(
-            path="", label="", named=False, definition=definition.name.text, origin=definition.name.span, span=definition.span,
-            arguments=plain_names(arguments), names=plain_names(names), bindings=tuple(frame.bindings),
-            inputs=tuple(port.value for port in self.model_inputs), input_names=tuple(name for name, _ in frame.inputs),
-            outputs=tuple(port.value for port in ports), auxiliary=False, body=tuple(frame.items),
-        )  # fmt: skip
+            path="",
+            label="",
+            named=False,
+            definition=definition.name.text,
+            origin=definition.name.span,
+            span=definition.span,
+            arguments=plain_names(arguments),
+            names=plain_names(names),
+            bindings=tuple(frame.bindings),
+            inputs=tuple(port.value for port in self.model_inputs),
+            input_names=tuple(name for name, _ in frame.inputs),
+            outputs=tuple(port.value for port in ports),
+            auxiliary=False,
+            body=tuple(frame.items),
+        )
         return Graph(
-            name=definition.name.text, parameters=plain_names(arguments), inputs=tuple(self.model_inputs), outputs=ports,
-            values=tuple(self.values), root=root, sources=sources,
-        )  # fmt: skip
+            name=definition.name.text,
+            parameters=plain_names(arguments),
+            inputs=tuple(self.model_inputs),
+            outputs=ports,
+            values=tuple(self.values),
+            root=root,
+            sources=sources,
+        )
 
     @property
     def has_errors(self) -> bool:
@@ -808,17 +1066,27 @@ class Expander(Expressions):
         for node in nodes:
             if not used.intersection(node.outputs):
                 self.report(
-                    Diagnostic("unused-value", f"the result of `{node.path}` is never used", node.span, severity="warning",
-                               help="use it, make it an output, or remove it")
-                )  # fmt: skip
+                    Diagnostic(
+                        "unused-value",
+                        f"the result of `{node.path}` is never used",
+                        node.span,
+                        severity="warning",
+                        help="use it, make it an output, or remove it",
+                    )
+                )
         for port in self.model_inputs:
             if port.value not in used:
                 span = self.active[0][1] if self.active else items[0].span if items else None
                 if span is not None:
                     self.report(
-                        Diagnostic("unused-value", f"the input `{port.name}` is never used", span, severity="warning",
-                                   help="use it or remove it")
-                    )  # fmt: skip
+                        Diagnostic(
+                            "unused-value",
+                            f"the input `{port.name}` is never used",
+                            span,
+                            severity="warning",
+                            help="use it or remove it",
+                        )
+                    )
 
 
 def _scale_and_shift(symbol: str, number: float, tensor_first: bool) -> dict[str, float] | None:

@@ -86,21 +86,38 @@ class Expressions(ABC):
     definitions: dict[str, tree.Definition]
 
     @abstractmethod
-    def call(self, function: Any, arguments: list[tuple[tree.Name | None, Given]], span: Span, frame: Frame,
-             label: tuple[str, Span] | None) -> Any:
-        """A layer, block or function called with arguments."""  # fmt: skip
+    def call(
+        self,
+        function: Any,
+        arguments: list[tuple[tree.Name | None, Given]],
+        span: Span,
+        frame: Frame,
+        label: tuple[str, Span] | None,
+    ) -> Any:
+        """A layer, block or function called with arguments."""
 
     @abstractmethod
     def pipeline(self, pipeline: tree.Pipeline, frame: Frame) -> Any:
         """The value at the end of `a -> b -> c`."""
 
     @abstractmethod
-    def combine(self, symbol: str, left: Any, right: Any, span: Span, frame: Frame,
-                label: tuple[str, Span] | None, spans: tuple[Span, Span]) -> Any:
-        """An operator with a tensor on at least one side."""  # fmt: skip
+    def combine(
+        self,
+        symbol: str,
+        left: Any,
+        right: Any,
+        span: Span,
+        frame: Frame,
+        label: tuple[str, Span] | None,
+        spans: tuple[Span, Span],
+    ) -> Any:
+        """An operator with a tensor on at least one side."""
 
     def evaluate(self, e: tree.Expression, frame: Frame, label: tuple[str, Span] | None = None) -> Any:
-        """The value of an expression; raises `Problem`.  A ``label`` names the layer that the expression applies, if it does."""
+        """The value of an expression; raises `Problem`.
+
+        A ``label`` names the layer that the expression applies, if it does.
+        """
         match e:
             case tree.Name():
                 return self._name(e, frame)
@@ -140,16 +157,23 @@ class Expressions(ABC):
                 text = self.label_text(e.label, frame)
                 value = self.evaluate(e.value, frame, (text, e.label.span))
                 if isinstance(value, LabelledValue):
-                    raise Problem("two-labels", "a layer has one label, and this has two", e.span,
-                                  notes=((value.span, "the other label"),), help="keep one of them")  # fmt: skip
+                    raise Problem(
+                        "two-labels",
+                        "a layer has one label, and this has two",
+                        e.span,
+                        notes=((value.span, "the other label"),),
+                        help="keep one of them",
+                    )
                 if isinstance(value, LayerValue | BlockValue | GroupValue):
                     return LabelledValue(text, e.label.span, value)
                 if isinstance(value, Tensor | Unknown | tuple) and isinstance(e.value, tree.Call | tree.Binary):
                     return value
                 raise Problem(
-                    "not-a-layer", f"a label names a layer, and this is {describe(value)}", e.value.span,
+                    "not-a-layer",
+                    f"a label names a layer, and this is {describe(value)}",
+                    e.value.span,
                     help=f"to name a value, write `{text} = ...`",
-                )  # fmt: skip
+                )
         raise AssertionError(e)
 
     def label_text(self, label: tree.Label, frame: Frame) -> str:
@@ -165,8 +189,12 @@ class Expressions(ABC):
             elif (isinstance(value, int) and not isinstance(value, bool) and value >= 0) or isinstance(value, str):
                 text += str(value)
             else:
-                raise Problem("bad-name", f"a label is made of text and whole numbers, not {describe(value)}", part.span,
-                              help="use a whole number of at least 0, or a string")  # fmt: skip
+                raise Problem(
+                    "bad-name",
+                    f"a label is made of text and whole numbers, not {describe(value)}",
+                    part.span,
+                    help="use a whole number of at least 0, or a string",
+                )
         return text
 
     def _name(self, e: tree.Name, frame: Frame) -> Any:
@@ -188,9 +216,14 @@ class Expressions(ABC):
             return name
         known = [*frame.visible(), *self.definitions, *LAYERS, *FUNCTIONS, *words()]
         near = nearest(name, known)
-        raise Problem("unknown-name", f"`{name}` is not defined", e.span,
-                      help=f"did you mean `{near[0]}`?" if near else "blocks see only their own parameters, inputs and names; "
-                      "`cnnspec layers` lists the layers")  # fmt: skip
+        raise Problem(
+            "unknown-name",
+            f"`{name}` is not defined",
+            e.span,
+            help=f"did you mean `{near[0]}`?"
+            if near
+            else "blocks see only their own parameters, inputs and names; `cnnspec layers` lists the layers",
+        )
 
     def truth(self, e: tree.Expression, frame: Frame) -> bool | None:
         """The value of a condition; None where it is unknown."""
@@ -198,8 +231,12 @@ class Expressions(ABC):
         if isinstance(value, Unknown):
             return None
         if not isinstance(value, bool):
-            raise Problem("not-a-condition", f"a condition is true or false, and this is {describe(value)}", e.span,
-                          help="compare it, as in `x != 0`")  # fmt: skip
+            raise Problem(
+                "not-a-condition",
+                f"a condition is true or false, and this is {describe(value)}",
+                e.span,
+                help="compare it, as in `x != 0`",
+            )
         return value
 
     def _attribute(self, e: tree.Attribute, frame: Frame) -> Any:
@@ -207,8 +244,12 @@ class Expressions(ABC):
         if isinstance(value, Unknown):
             return UNKNOWN
         if not isinstance(value, Tensor):
-            raise Problem("no-attribute", f"{describe(value)} has no `{e.name.text}`", e.span,
-                          help="only values of the network have attributes: channels, height, width, shape")  # fmt: skip
+            raise Problem(
+                "no-attribute",
+                f"{describe(value)} has no `{e.name.text}`",
+                e.span,
+                help="only values of the network have attributes: channels, height, width, shape",
+            )
         names = AXES.get(len(value.shape), ("channels",))
         if e.name.text in names[: len(value.shape)]:
             return value.shape[names.index(e.name.text)]
@@ -220,8 +261,12 @@ class Expressions(ABC):
             return product(value.shape)
         known = [*names, "shape", "rank", "size"]
         near = nearest(e.name.text, known)
-        raise Problem("no-attribute", f"{describe(value)} has no `{e.name.text}`", e.name.span,
-                      help=f"did you mean `{near[0]}`?" if near else f"it has {', '.join(known)}")  # fmt: skip
+        raise Problem(
+            "no-attribute",
+            f"{describe(value)} has no `{e.name.text}`",
+            e.name.span,
+            help=f"did you mean `{near[0]}`?" if near else f"it has {', '.join(known)}",
+        )
 
     def _index(self, e: tree.Index, frame: Frame) -> Any:
         value = self.evaluate(e.value, frame)
@@ -229,13 +274,21 @@ class Expressions(ABC):
         if isinstance(value, Unknown) or isinstance(index, Unknown):
             return UNKNOWN
         if not isinstance(value, list | tuple | range):
-            raise Problem("not-a-list", f"only lists and tuples can be indexed, and this is {describe(value)}",
-                          e.value.span, help="to take channels of a value, use `slice(x, start, stop)`")  # fmt: skip
+            raise Problem(
+                "not-a-list",
+                f"only lists and tuples can be indexed, and this is {describe(value)}",
+                e.value.span,
+                help="to take channels of a value, use `slice(x, start, stop)`",
+            )
         if not isinstance(index, int) or isinstance(index, bool):
             raise Problem("bad-index", f"an index is a whole number, not {describe(index)}", e.index.span)
         if not -len(value) <= index < len(value):
-            raise Problem("bad-index", f"index {index} is outside a list of {len(value)}", e.index.span,
-                          help=f"indices go from 0 to {len(value) - 1}" if value else "the list is empty")  # fmt: skip
+            raise Problem(
+                "bad-index",
+                f"index {index} is outside a list of {len(value)}",
+                e.index.span,
+                help=f"indices go from 0 to {len(value) - 1}" if value else "the list is empty",
+            )
         return value[index]
 
     def _unary(self, e: tree.Unary, frame: Frame) -> Any:
@@ -246,9 +299,15 @@ class Expressions(ABC):
         if isinstance(value, Unknown):
             return UNKNOWN
         if isinstance(value, Tensor):
-            return self.combine("*", value, -1, e.span, frame, None, (e.operand.span, e.span)) if e.operator == "-" else value
+            return (
+                self.combine("*", value, -1, e.span, frame, None, (e.operand.span, e.span))
+                if e.operator == "-"
+                else value
+            )
         if not number_like(value):
-            raise Problem("type-mismatch", f"`{e.operator}` needs a number, and this is {describe(value)}", e.operand.span)
+            raise Problem(
+                "type-mismatch", f"`{e.operator}` needs a number, and this is {describe(value)}", e.operand.span
+            )
         return -value if e.operator == "-" else value
 
     def _binary(self, e: tree.Binary, frame: Frame, label: tuple[str, Span] | None) -> Any:
@@ -266,37 +325,58 @@ class Expressions(ABC):
             return UNKNOWN
         return self.operate(e, left, right, frame, label)
 
-    def operate(self, e: tree.Binary, left: Any, right: Any, frame: Frame, label: tuple[str, Span] | None = None) -> Any:
+    def operate(
+        self, e: tree.Binary, left: Any, right: Any, frame: Frame, label: tuple[str, Span] | None = None
+    ) -> Any:
         """``left operator right`` on values."""
         symbol = e.operator
         if symbol in ("==", "!="):
             return self._equal(left, right, e) == (symbol == "==")
         if symbol in ORDER:
             if not (number_like(left) and number_like(right)):
-                raise Problem("type-mismatch", f"cannot compare {describe(left)} with {describe(right)} by `{symbol}`", e.span,
-                              help="only numbers have an order")  # fmt: skip
+                raise Problem(
+                    "type-mismatch",
+                    f"cannot compare {describe(left)} with {describe(right)} by `{symbol}`",
+                    e.span,
+                    help="only numbers have an order",
+                )
             return self._compute(lambda: ORDER[symbol](left, right), e)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return self.combine(symbol, left, right, e.span, frame, label, (e.left.span, e.right.span))
-        if symbol == "+" and isinstance(left, list | tuple) and isinstance(right, list | tuple) and (
-            isinstance(left, list) == isinstance(right, list)
+        if (
+            symbol == "+"
+            and isinstance(left, list | tuple)
+            and isinstance(right, list | tuple)
+            and (isinstance(left, list) == isinstance(right, list))
         ):
             return self._bounded([*left, *right] if isinstance(left, list) else (*left, *right), e)
         if symbol == "+" and isinstance(left, str) and isinstance(right, str):
             return left + right
         if symbol == "*" and isinstance(left, list) and isinstance(right, int) and not isinstance(right, bool):
             if len(left) * right > LONGEST_LIST:
-                raise Problem("too-large", f"a list of {len(left) * right:,} is too long", e.span,
-                              help=f"lists have at most {LONGEST_LIST:,} entries")  # fmt: skip
+                raise Problem(
+                    "too-large",
+                    f"a list of {len(left) * right:,} is too long",
+                    e.span,
+                    help=f"lists have at most {LONGEST_LIST:,} entries",
+                )
             return left * right
         if not (number_like(left) and number_like(right)):
-            raise Problem("type-mismatch", f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}", e.span,
-                          help="arithmetic needs numbers, or values of the network")  # fmt: skip
+            raise Problem(
+                "type-mismatch",
+                f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}",
+                e.span,
+                help="arithmetic needs numbers, or values of the network",
+            )
         if symbol in ("/", "//", "%") and right == 0:
             raise Problem("division-by-zero", "division by zero", e.span, notes=((e.right.span, "this is 0"),))
         if symbol == "**" and (abs(right) > 64 or abs(left) > 10**6):
-            raise Problem("too-large", f"{describe(left)} ** {describe(right)} is too large to compute", e.span,
-                          help="exponents go up to 64 and bases up to 1,000,000")  # fmt: skip
+            raise Problem(
+                "too-large",
+                f"{describe(left)} ** {describe(right)} is too large to compute",
+                e.span,
+                help="exponents go up to 64 and bases up to 1,000,000",
+            )
         return self._compute(lambda: ARITHMETIC[symbol](left, right), e)
 
     def _equal(self, left: Any, right: Any, e: tree.Binary) -> bool:
@@ -308,8 +388,12 @@ class Expressions(ABC):
         if isinstance(left, Tensor | LayerValue | BlockValue | GroupValue) or isinstance(
             right, Tensor | LayerValue | BlockValue | GroupValue
         ):
-            raise Problem("type-mismatch", f"cannot compare {describe(left)} with {describe(right)}", e.span,
-                          help="compare numbers, words, lists or shapes, as in `x.shape == y.shape`")  # fmt: skip
+            raise Problem(
+                "type-mismatch",
+                f"cannot compare {describe(left)} with {describe(right)}",
+                e.span,
+                help="compare numbers, words, lists or shapes, as in `x.shape == y.shape`",
+            )
         return bool(left == right)
 
     def _compute(self, compute: Callable[[], Any], e: tree.Expression) -> Any:
@@ -323,9 +407,11 @@ class Expressions(ABC):
 
     def unknown_size(self, size: Any, span: Span) -> Problem:
         return Problem(
-            "symbolic-size", f"this needs to know the size {size}, which the input leaves open", span,
+            "symbolic-size",
+            f"this needs to know the size {size}, which the input leaves open",
+            span,
             help="give the model's input a fixed size, as in `input image: 3x224x224`, or `--input 3x224x224`",
-        )  # fmt: skip
+        )
 
     def _bounded_number(self, value: Any, e: tree.Expression) -> Any:
         if isinstance(value, complex) or (isinstance(value, float) and value != value):
@@ -336,8 +422,12 @@ class Expressions(ABC):
 
     def _bounded(self, value: Any, e: tree.Expression) -> Any:
         if len(value) > LONGEST_LIST:
-            raise Problem("too-large", f"a list of {len(value):,} is too long", e.span,
-                          help=f"lists have at most {LONGEST_LIST:,} entries")  # fmt: skip
+            raise Problem(
+                "too-large",
+                f"a list of {len(value):,} is too long",
+                e.span,
+                help=f"lists have at most {LONGEST_LIST:,} entries",
+            )
         return value
 
     def call_function(self, function: Function, arguments: list[tuple[tree.Name | None, Given]], span: Span) -> Any:
@@ -349,8 +439,12 @@ class Expressions(ABC):
             if any(isinstance(item, Unknown) for item in items):
                 return UNKNOWN
             if isinstance(given.value, Tensor | LayerValue | BlockValue | GroupValue):
-                raise Problem("type-mismatch", f"`{function.name}` works on numbers and lists, not on {describe(given.value)}",
-                              given.span, help="functions of values are layers; `cnnspec layers` lists them")  # fmt: skip
+                raise Problem(
+                    "type-mismatch",
+                    f"`{function.name}` works on numbers and lists, not on {describe(given.value)}",
+                    given.span,
+                    help="functions of values are layers; `cnnspec layers` lists them",
+                )
         positional = [given.value for name, given in arguments if name is None]
         named = {name.text: given.value for name, given in arguments if name is not None}
         implementation = FUNCTIONS[function.name]
@@ -359,15 +453,20 @@ class Expressions(ABC):
         except UnknownSize as error:
             raise self.unknown_size(error.size, span) from None
         except TypeError as error:
-            raise Problem("bad-call", f"`{function.name}` does not take these arguments", span,
-                          help=_plain_reason(error)) from None  # fmt: skip
+            raise Problem(
+                "bad-call", f"`{function.name}` does not take these arguments", span, help=_plain_reason(error)
+            ) from None
         except (ValueError, ArithmeticError) as error:
             raise Problem("bad-call", f"`{function.name}` has no value here", span, help=_plain_reason(error)) from None
         if isinstance(value, Initialiser):
             return value
         if isinstance(value, range) and len(value) > LONGEST_LIST:
-            raise Problem("too-many-turns", f"a range of {len(value):,} is too long", span,
-                          help=f"a loop makes at most {LONGEST_LIST:,} turns")  # fmt: skip
+            raise Problem(
+                "too-many-turns",
+                f"a range of {len(value):,} is too long",
+                span,
+                help=f"a loop makes at most {LONGEST_LIST:,} turns",
+            )
         return value
 
 

@@ -12,7 +12,10 @@ LONGEST_LIST = 1_000_000
 
 
 def round_to(value: float, multiple: int, *, least: int | None = None, limit: float = 0.9) -> int:
-    """The multiple nearest to a value, never below ``limit`` times it (MobileNet's `make_divisible`, Sandler et al. 2018)."""
+    """The multiple nearest to a value, never below ``limit`` times it.
+
+    Source: `make_divisible` of Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks" (2018).
+    """
     if multiple <= 0:
         raise ValueError("the multiple must be at least 1")
     rounded = max(least if least is not None else multiple, int(value + multiple / 2) // multiple * multiple)
@@ -38,9 +41,7 @@ def _initialiser(distribution: str) -> Callable[..., Initialiser]:
     if distribution in ("normal", "truncated_normal"):
         return lambda std, mean=0.0: Initialiser(distribution=distribution, scale=std, value=mean)  # type: ignore[arg-type]
     if distribution == "uniform":
-        return lambda low, high: Initialiser(
-            distribution="uniform", value=(low + high) / 2, scale=(high - low) / 2
-        )
+        return lambda low, high: Initialiser(distribution="uniform", value=(low + high) / 2, scale=(high - low) / 2)
     return lambda gain=1.0: Initialiser(distribution="orthogonal", scale=gain)
 
 
@@ -63,11 +64,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
         name: _initialiser(name)
         for name in (
-            "constant", "normal", "truncated_normal", "uniform", "orthogonal",
-            "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform",
+            "constant",
+            "normal",
+            "truncated_normal",
+            "uniform",
+            "orthogonal",
+            "he_normal",
+            "he_uniform",
+            "lecun_normal",
+            "lecun_uniform",
+            "glorot_normal",
+            "glorot_uniform",
         )
     },
-}  # fmt: skip
+}
 """Every function by its name.  Half-way cases of `round` go to the even neighbour, as in IEEE 754."""
 
 INITIALISERS: dict[str, Initialiser] = {
@@ -75,7 +85,15 @@ INITIALISERS: dict[str, Initialiser] = {
     "ones": Initialiser(distribution="ones"),
     **{
         name: Initialiser(distribution=name)  # type: ignore[arg-type]
-        for name in ("he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "orthogonal")
+        for name in (
+            "he_normal",
+            "he_uniform",
+            "lecun_normal",
+            "lecun_uniform",
+            "glorot_normal",
+            "glorot_uniform",
+            "orthogonal",
+        )
     },
-}  # fmt: skip
+}
 """Initialisers that need no number, by their word."""

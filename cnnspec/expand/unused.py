@@ -28,9 +28,14 @@ def unused_names(file: tree.File) -> list[Diagnostic]:
         for name, span in bound.items():
             if name not in read and not name.startswith("_"):
                 warnings.append(
-                    Diagnostic("unused-name", f"`{name}` is never used", span, severity="warning",
-                               help=f"remove it, or call it `_{name}` to keep it")
-                )  # fmt: skip
+                    Diagnostic(
+                        "unused-name",
+                        f"`{name}` is never used",
+                        span,
+                        severity="warning",
+                        help=f"remove it, or call it `_{name}` to keep it",
+                    )
+                )
     return warnings
 
 

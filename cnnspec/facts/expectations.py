@@ -51,23 +51,36 @@ class _Claims:
     def check(self, statement: tree.Expect, frame: Frame) -> None:
         claim = statement.claim
         if not isinstance(claim, tree.Binary) or claim.operator not in COMPARISONS:
-            raise Problem("bad-claim", "a claim compares two things", claim.span, help="write it like `expect params == 520`")
+            raise Problem(
+                "bad-claim", "a claim compares two things", claim.span, help="write it like `expect params == 520`"
+            )
         left, right = self.value(claim.left, frame), self.value(claim.right, frame)
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             return
         a, b = _comparable(left), _comparable(right)
-        if isinstance(a, tuple) != isinstance(b, tuple) or (isinstance(a, tuple) and claim.operator not in ("==", "!=")):
-            raise Problem("type-mismatch", f"cannot compare {_show(left)} with {_show(right)} by `{claim.operator}`", claim.span)
+        if isinstance(a, tuple) != isinstance(b, tuple) or (
+            isinstance(a, tuple) and claim.operator not in ("==", "!=")
+        ):
+            raise Problem(
+                "type-mismatch", f"cannot compare {_show(left)} with {_show(right)} by `{claim.operator}`", claim.span
+            )
         if isinstance(a, Symbolic) or isinstance(b, Symbolic):
             holds = (a == b) if claim.operator == "==" else (a != b)
         else:
             holds = COMPARISONS[claim.operator](a, b)
         if not holds:
-            sides = [(e.span, f"this is {_show(v)}") for e, v in ((claim.left, left), (claim.right, right))
-                     if not isinstance(e, tree.Number | tree.DimsLiteral)]  # fmt: skip
-            raise Problem("expectation-failed", f"the claim does not hold: {_show(left)} {claim.operator} {_show(right)} is false",
-                          claim.span, notes=tuple(sides),
-                          help="either the network or the claim is wrong; `cnnspec summary` shows every layer")  # fmt: skip
+            sides = [
+                (e.span, f"this is {_show(v)}")
+                for e, v in ((claim.left, left), (claim.right, right))
+                if not isinstance(e, tree.Number | tree.DimsLiteral)
+            ]
+            raise Problem(
+                "expectation-failed",
+                f"the claim does not hold: {_show(left)} {claim.operator} {_show(right)} is false",
+                claim.span,
+                notes=tuple(sides),
+                help="either the network or the claim is wrong; `cnnspec summary` shows every layer",
+            )
 
     def value(self, e: tree.Expression, frame: Frame) -> Any:
         """One side of a claim: a fact, or an expression over the model's names and facts."""
@@ -96,14 +109,22 @@ class _Claims:
     def fact(self, fact: str, e: tree.Expression) -> Any:
         path = _path(e)
         if path is None:
-            raise Problem("bad-claim", f"`{fact}` takes the name of a layer or block", e.span,
-                          help=f"write `{fact}(conv_1)`, or `{fact}(layer1.0.conv1)`")  # fmt: skip
+            raise Problem(
+                "bad-claim",
+                f"`{fact}` takes the name of a layer or block",
+                e.span,
+                help=f"write `{fact}(conv_1)`, or `{fact}(layer1.0.conv1)`",
+            )
         nodes = self.places.get(path)
         inputs = {port.name: port.value for port in self.graph.inputs}
         if nodes is None and not (fact == "shape" and path in inputs):
             near = nearest(path, [*self.places, *inputs])
-            raise Problem("unknown-layer-path", f"there is no layer or block `{path}`", e.span,
-                          help=f"did you mean `{near[0]}`?" if near else "`cnnspec summary` shows every layer")  # fmt: skip
+            raise Problem(
+                "unknown-layer-path",
+                f"there is no layer or block `{path}`",
+                e.span,
+                help=f"did you mean `{near[0]}`?" if near else "`cnnspec summary` shows every layer",
+            )
         if nodes is None:
             return Dims(self.graph.values[inputs[path]])  # type: ignore[arg-type]
         if fact == "params":
@@ -157,4 +178,3 @@ def _show(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return describe(value)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -94,7 +94,7 @@ def _sizes(shape: Shape) -> list[int | str]:
     return [_plain(size) for size in shape]
 
 
-def _sum(counts: Any) -> Dim:
+def _sum(counts: Iterable[Dim]) -> Dim:
     total: Dim = 0
     for count in counts:
         total = total + count
@@ -258,9 +258,9 @@ def totals(graph: Graph) -> dict[str, str]:
         "parameters": f"{graph.params:,} trainable" + (f", {statistics:,} running statistics" if statistics else ""),
         "MACs": f"{count(graph.macs)} forward{' without auxiliary heads' if auxiliary else ''}, "
         f"{count(_sum(training_macs(graph).values()))} in a training step",
-        "activations": f"{_bytes(memory.training)} in training, "
-        + (f"at most {_bytes(memory.inference)} at once" if memory.inference is not None else "open")
-        + " in inference (one sample, float32)",
+        "activations": f"{_bytes(memory.training)} in training"
+        + (f", at most {_bytes(memory.inference)} at once in inference" if memory.inference is not None else "")
+        + " (one sample, float32)",
     }
 
 
@@ -318,28 +318,30 @@ def signature(graph: Graph) -> str:
 
 def as_text(graph: Graph, depth: int | None = None) -> str:
     """The table of layers and the totals below it."""
-    table = [HEAD, *rows(graph, depth)]
-    cells = [(f"{'  ' * row.level}{row.label}", *row[2:]) for row in table]
-    widths = [min(max(len(line[column]) for line in cells), WIDEST_COLUMN) for column in range(len(cells[0]))]
-    lines = []
-    for line in cells:
-        # Words to the left, numbers to the right.
-        parts = [
-            text.ljust(width) if column < 3 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        lines.append("  ".join(parts).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([title(graph), "", *lines, "", *_aligned(totals(graph))])
+    table = [(f"{'  ' * row.level}{row.label}", *row[2:]) for row in (HEAD, *rows(graph, depth))]
+    return "\n".join([title(graph), "", *aligned(table, words=3), "", *_entries(totals(graph))])
 
 
 def as_totals(graph: Graph) -> str:
     """A model in a few lines: what goes in and out, and the totals."""
-    layers = {"layers": f"{len(graph.layers):,}"}
-    return "\n".join([f"{title(graph)}: {signature(graph)}", *("  " + line for line in _aligned(layers | totals(graph)))])
+    entries = _entries({"layers": f"{len(graph.layers):,}"} | totals(graph))
+    return "\n".join([f"{title(graph)}: {signature(graph)}", *(f"  {line}" for line in entries)])
 
 
-def _aligned(entries: dict[str, str]) -> list[str]:
+def aligned(table: Sequence[Sequence[str]], words: int) -> list[str]:
+    """A table as lines, its first row the heading: so many columns of words to the left, then numbers to the right."""
+    widths = [min(max(len(line[column]) for line in table), WIDEST_COLUMN) for column in range(len(table[0]))]
+    lines = []
+    for line in table:
+        cells = [
+            text.ljust(width) if column < words else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _entries(entries: dict[str, str]) -> list[str]:
     width = max(map(len, entries))
     return [f"{name.ljust(width)}  {text}" for name, text in entries.items()]
 

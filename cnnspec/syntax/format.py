@@ -226,10 +226,10 @@ class _Reader:
                 if self.next.text != "->":
                     item.comments += self.take_comments()  # from the middle of an item to the lines before it
                 self.node(item.nodes)
-            item.trailing += self.take_comments()
             items.append(item)
             comma = self.next.text == ","
             if comma:
+                item.trailing += self.take_comments()
                 self.take()
         self.take()
         if opening.text == "[":

@@ -484,7 +484,9 @@ class _Builder:
         name = self.name([token])
         span = value.span.to(name.span)
         if isinstance(value, Number):
-            _refuse("bad-number", "a number has no attributes", span, help="a fraction is written without spaces: `0.5`")
+            _refuse(
+                "bad-number", "a number has no attributes", span, help="a fraction is written without spaces: `0.5`"
+            )
         return Attribute(span, value, name, self.deeper(span, value.depth))
 
     def argument(self, children: list[Any]) -> Argument:

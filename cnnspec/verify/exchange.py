@@ -1,7 +1,7 @@
 """What the cross-check and the process of a target give each other: a folder of files.
 
-In: ``job.json``, ``graph.json``, ``source.py``.  Weights and inputs are drawn on both sides and never written.  Out: for each pass an
-``.npz``, and ``result.json``, whose presence says that all of it is there.
+In: ``job.json``, ``graph.json``, ``source.py``.  Weights and inputs are drawn on both sides and never written.  Out:
+for each pass an ``.npz``, and ``result.json``, whose presence says that all of it is there.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ SETTINGS = (
     Setting("float32", "training"),
 )
 
-FOLDED = 2**14
+FOLDED = 2**12
 """The most numbers that are kept of a layer's result."""
 
 
 class Observation(NamedTuple):
-    """What is kept of a layer's result: its shape with the batch, its largest magnitude, and its values, folded where they are many."""
+    """What is kept of a layer's result: its shape with the batch, its largest magnitude, its values, folded if many."""
 
     shape: tuple[int, ...]
     peak: float
@@ -55,8 +55,9 @@ class Observation(NamedTuple):
 class Outcome:
     """What a target made of one pass.
 
-    ``statistics`` are the running ones after it, in the spec's convention.  ``drift`` has the relative error of every other weight
-    that differs from what was loaded, though a forward pass changes none; ``missing`` the state that the target does not have.
+    ``statistics`` are the running ones after it, in the spec's convention.  ``drift`` has the relative error of every
+    other weight that differs from what was loaded, though a forward pass changes none; ``missing`` the state that the
+    target does not have.
     """
 
     outputs: dict[str, Array]
@@ -87,8 +88,9 @@ class Result:
 def observe(values: Array) -> Observation:
     """A layer's result in at most `FOLDED` numbers.
 
-    Larger arrays are folded: every number is the sum of many values with random signs, over the square root of how many.  A difference
-    in any one value shows, and rounding errors, which have signs of their own, stay as large relative to ``peak`` as they were.
+    Larger arrays are folded: every number is the sum of many values with random signs, over the square root of how
+    many.  A difference in any one value shows, and rounding errors, which have signs of their own, stay as large
+    relative to ``peak`` as they were.
     """
     import numpy
 

@@ -1,0 +1,41 @@
+"""The Keras 3 backend: functional models, channels last, on TensorFlow, JAX or PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from typing_extensions import override
+
+from cnnspec.backend import Backend, Precision, Runtime
+from cnnspec.graph import Graph
+
+ENGINES = {"keras-tensorflow": "tensorflow", "keras-jax": "jax", "keras-torch": "torch"}
+"""What Keras needs for each target."""
+
+
+class KerasBackend(Backend):
+    """Keras functional models."""
+
+    name = "keras"
+    targets = tuple(ENGINES)
+
+    @override
+    def emit(self, graph: Graph, probes: Sequence[Graph]) -> str:
+        from cnnspec_keras.emit import emit
+
+        return emit(graph, probes)
+
+    @override
+    def runtime(self, target: str, precision: Precision) -> Runtime:
+        from cnnspec_keras.runtime import KerasRuntime
+
+        return KerasRuntime(target, precision)
+
+    @override
+    def missing(self, target: str) -> str | None:
+        absent = [package for package in ("keras", ENGINES[target]) if find_spec(package) is None]
+        return f"{' and '.join(absent)} not installed: pip install 'cnnspec[keras]'" if absent else None
+
+
+BACKEND = KerasBackend()

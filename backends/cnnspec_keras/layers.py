@@ -1,0 +1,839 @@
+"""What each layer becomes in Keras 3, channels last.
+
+A stock layer wherever it computes the layer's definition on all three backends of Keras, gradients at kinks included;
+a helper of `cnnspec_keras.helpers` elsewhere.  Graph shapes are channels first without the batch: ``CxHxW`` is
+``(batch, H, W, C)`` here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+from cnnspec.codegen.emission import Argument, Code, Construct, Emission, Place, Stage, Unsupported
+from cnnspec.initialisers import Initialiser
+from cnnspec.layers import activation, arithmetic, arrangement, normalisation, pooling, regularisation
+from cnnspec.layers.base import Layer, padding, per_axis
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.dense import Dense
+from cnnspec.shapes import Dim, Shape, known
+
+L = TypeVar("L", bound=Layer)
+Pairs = tuple[tuple[int, int], ...]
+Emitter = Callable[[Sequence[Place]], list[Emission]]
+
+EMITTERS: dict[type[Layer], Emitter] = {}
+"""For each layer class: what its uses at one position of a block become, one emission for each."""
+
+
+def emits_together(kind: type[L]) -> Callable[[Callable[[list[L], Sequence[Place]], list[Emission]]], Emitter]:
+    """Register the emitter of a layer whose uses must choose one form together."""
+
+    def register(emitter: Callable[[list[L], Sequence[Place]], list[Emission]]) -> Emitter:
+        def emit(places: Sequence[Place]) -> list[Emission]:
+            found: dict[int, Emission] = {}
+            # Inputs of another rank are other layers in Keras: Conv1D, Conv2D.
+            for rank in {_ranks(place) for place in places}:
+                alike = [number for number, place in enumerate(places) if _ranks(place) == rank]
+                some = [places[number] for number in alike]
+                emissions = emitter([cast("L", place.node.layer) for place in some], some)
+                found.update(zip(alike, emissions, strict=True))
+            return [found[number] for number in range(len(places))]
+
+        EMITTERS[kind] = emit
+        return emit
+
+    return register
+
+
+def emits(kind: type[L]) -> Callable[[Callable[[L, Place], Emission]], Emitter]:
+    """Register the emitter of a layer whose form does not depend on its other uses."""
+
+    def register(emitter: Callable[[L, Place], Emission]) -> Emitter:
+        return emits_together(kind)(lambda layers, places: list(map(emitter, layers, places)))
+
+    return register
+
+
+# ---- what the emitters share -----------------------------------------------------------------------------------------
+
+
+def _ranks(place: Place) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return tuple(map(len, place.inputs)), tuple(map(len, place.outputs))
+
+
+def _layer(kind: str, *arguments: Argument | Any) -> Construct:
+    """A stock layer; plain values are positional arguments."""
+    return Construct(f"layers.{kind}", _arguments(arguments))
+
+
+def _helper(name: str, *arguments: Argument | Any) -> Construct:
+    """A layer whose definition is in `HELPERS`."""
+    return Construct(name, _arguments(arguments), helper=name)
+
+
+def _function(name: str) -> Construct:
+    """An elementwise function whose definition is in `HELPERS`, as a layer."""
+    return Construct("layers.Activation", (Argument(Code(name)),), helper=name)
+
+
+def _arguments(arguments: tuple[Argument | Any, ...]) -> tuple[Argument, ...]:
+    return tuple(argument if isinstance(argument, Argument) else Argument(argument) for argument in arguments)
+
+
+def _one(construct: Construct, *, finisher: bool = False) -> Emission:
+    return Emission((Stage(construct),), finisher=finisher)
+
+
+def _number(size: Dim, what: str) -> int:
+    """A size as a number; Keras code cannot be written where it must be known and is not."""
+    if not isinstance(size, int):
+        raise Unsupported(f"{what} must be known, and it is {size}")
+    return size
+
+
+def _alike(values: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """One number for all axes where that is so in every use, a tuple elsewhere."""
+    if all(len(set(value)) == 1 for value in values):
+        return [value[0] for value in values]
+    return list(values)
+
+
+def _paddings(pads: Sequence[Pairs]) -> list[Any]:
+    """The argument of ``ZeroPaddingND`` and ``CroppingND``, in the shortest form that all uses can take."""
+    if all(len({side for pair in pairs for side in pair}) == 1 for pairs in pads):
+        return [pairs[0][0] for pairs in pads]
+    if len(pads[0]) == 1:
+        return [pairs[0] for pairs in pads]
+    if all(before == after for pairs in pads for before, after in pairs):
+        return [tuple(before for before, _ in pairs) for pairs in pads]
+    return list(pads)
+
+
+def _no_pad(pads: Sequence[Pairs]) -> bool:
+    return not any(side for pairs in pads for pair in pairs for side in pair)
+
+
+def _same_pads(layer: Layer, shape: Shape, kernel: Any, stride: Any, dilation: Any) -> Pairs | None:
+    """What ``padding="same"`` pads on this input; None where that depends on a size that is not known."""
+    if any(s != 1 for s in stride) and not all(known(size) for size in shape[1:]):
+        return None
+    return padding(layer, "same", shape[1:], kernel, stride, dilation)
+
+
+def _position(axis: int) -> int:
+    """The place of a channels-first axis among those of a Keras tensor."""
+    return -1 if axis == 0 else axis
+
+
+_SCALINGS = {"glorot": (1.0, "fan_avg"), "he": (2.0, "fan_in"), "lecun": (1.0, "fan_in")}
+
+
+def _initialiser(init: Initialiser) -> Any:
+    """An initialiser as Keras has it, whose own ``*_normal`` ones are cut off at two standard deviations."""
+    match init.distribution:
+        case "zeros" | "ones" | "glorot_uniform" | "lecun_uniform":
+            return init.distribution
+        case "he_uniform" if init.fan == "in":
+            return "he_uniform"
+        case "constant":
+            return _keras_initialiser("Constant", init.value)
+        case "normal":
+            return _keras_initialiser("RandomNormal", Argument(init.value), Argument(init.scale))
+        case "truncated_normal":
+            return _keras_initialiser("TruncatedNormal", Argument(init.value), Argument(init.scale))
+        case "uniform":
+            return _keras_initialiser("RandomUniform", init.value - init.scale, init.value + init.scale)
+        case "orthogonal":
+            return _keras_initialiser("Orthogonal", Argument(init.scale, default=1.0))
+    scale, mode = _scaling(init)
+    return _variance_scaling(scale, mode, init)
+
+
+def _scaling(init: Initialiser) -> tuple[float, str]:
+    scale, mode = _SCALINGS[init.distribution.partition("_")[0]]
+    return scale, "fan_out" if init.fan == "out" else mode
+
+
+def _variance_scaling(scale: float, mode: str, init: Initialiser) -> Construct:
+    distribution = "uniform" if init.distribution.endswith("uniform") else "untruncated_normal"
+    return _keras_initialiser("VarianceScaling", scale, mode, distribution)
+
+
+def _keras_initialiser(name: str, *arguments: Argument | Any) -> Construct:
+    return Construct(f"keras.initializers.{name}", _arguments(arguments))
+
+
+def _depthwise_initialiser(init: Initialiser, channels: int, multiplier: int) -> Any:
+    """The same distribution for a kernel ``(k..., C, m)``, whose fans Keras takes to be ``k * C`` and ``k * m``.
+
+    The spec's fans are ``k`` and ``k * C * m``.  None where Keras has no such initialiser.
+    """
+    if not init.needs_fans:
+        return _initialiser(init)
+    if init.distribution == "orthogonal":
+        return None
+    scale, mode = _scaling(init)
+    if mode == "fan_avg":
+        if multiplier == 1:
+            return _initialiser(init)
+        return _variance_scaling(scale * (channels + multiplier) / (1 + channels * multiplier), mode, init)
+    if mode == "fan_in":
+        return _variance_scaling(scale * multiplier, "fan_out", init)
+    return _variance_scaling(scale / multiplier, "fan_in", init)
+
+
+def _affine(layer: Any) -> tuple[Argument, Argument]:
+    return Argument(layer.affine, "center", True), Argument(layer.affine, "scale", True)
+
+
+# ---- convolutions ----------------------------------------------------------------------------------------------------
+
+
+@emits_together(Conv)
+def conv(layers: list[Conv], places: Sequence[Place]) -> list[Emission]:
+    """``Conv2D``; ``DepthwiseConv2D`` where every group is one channel, which TensorFlow computes far faster."""
+    channels = [place.inputs[0][0] for place in places]
+    depthwise = all(layer.groups == c and layer.groups > 1 for layer, c in zip(layers, channels, strict=True))
+    return _convolutions(layers, places, depthwise=depthwise)
+
+
+@emits_together(DepthwiseConv)
+def depthwise_conv(layers: list[DepthwiseConv], places: Sequence[Place]) -> list[Emission]:
+    grouped = [layer.as_conv(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    return _convolutions(grouped, places, depthwise=True)
+
+
+def _convolutions(layers: Sequence[Conv], places: Sequence[Place], *, depthwise: bool) -> list[Emission]:
+    shapes = [place.inputs[0] for place in places]
+    rank = len(shapes[0]) - 1
+    kernels = [per_axis(layer, "kernel", layer.kernel, rank) for layer in layers]
+    strides = [per_axis(layer, "stride", layer.stride, rank) for layer in layers]
+    dilations = [per_axis(layer, "dilation", layer.dilation, rank) for layer in layers]
+    pads = [layer.pads(shape) for layer, shape in zip(layers, shapes, strict=True)]
+
+    # `same` where it is what the spec says, or cannot depend on the size of the input.
+    same = all(
+        (layer.pad == "same" or set(stride) == {1}) and pad == _same_pads(layer, shape, kernel, stride, dilation)
+        for layer, shape, kernel, stride, dilation, pad in zip(
+            layers, shapes, kernels, strides, dilations, pads, strict=True
+        )
+    )
+    plain = _no_pad(pads)
+    # Keras refuses a stride together with a dilation: every position is computed then, and the stride taken afterwards.
+    thinned = any(set(s) != {1} and set(d) != {1} for s, d in zip(strides, dilations, strict=True))
+    same = same and not thinned
+    # The depthwise kernels of TensorFlow refuse unequal strides, and Keras has none of three dimensions.
+    depthwise = depthwise and rank < 3 and (thinned or all(len(set(stride)) == 1 for stride in strides))
+    initialisers: list[Any] = []
+    if depthwise:
+        initialisers = [
+            _depthwise_initialiser(layer.init, layer.groups, layer.filters // layer.groups) for layer in layers
+        ]
+        # An initialiser is not an argument that a block can pass on.
+        depthwise = None not in initialisers and all(one == initialisers[0] for one in initialisers)
+
+    emissions = []
+    for number, (layer, kernel, stride, dilation, pad) in enumerate(
+        zip(layers, _alike(kernels), _alike(strides), _alike(dilations), _paddings(pads), strict=True)
+    ):
+        before = () if plain or same else (Stage(_layer(f"ZeroPadding{rank}D", pad), suffix="pad"),)
+        thin = Stage(_layer(f"MaxPooling{rank}D", 1, Argument(stride, "strides")), suffix="stride")
+        after = (thin,) if thinned else ()
+        shared = (
+            Argument(1 if thinned else stride, "strides", 1),
+            Argument("same" if same and not plain else "valid", "padding", "valid"),
+        )
+        rest = (Argument(layer.bias, "use_bias", True),)
+        bias = Argument(_initialiser(layer.bias_init), "bias_initializer", "zeros")
+        if depthwise:
+            module = _layer(
+                f"DepthwiseConv{rank}D",
+                kernel,
+                *shared,
+                Argument(layer.filters // layer.groups, "depth_multiplier", 1),
+                Argument(dilation, "dilation_rate", 1),
+                *rest,
+                Argument(initialisers[number], "depthwise_initializer", "glorot_uniform"),
+                bias,
+            )
+        else:
+            module = _layer(
+                f"Conv{rank}D",
+                layer.filters,
+                kernel,
+                *shared,
+                Argument(dilation, "dilation_rate", 1),
+                Argument(layer.groups, "groups", 1),
+                *rest,
+                Argument(_initialiser(layer.init), "kernel_initializer", "glorot_uniform"),
+                bias,
+            )
+        emissions.append(Emission((*before, Stage(module), *after)))
+    return emissions
+
+
+@emits_together(ConvTranspose)
+def conv_transpose(layers: list[ConvTranspose], places: Sequence[Place]) -> list[Emission]:
+    """``Conv2DTranspose`` without padding and a crop; in one step where ``padding="same"`` crops the same."""
+    rank = len(places[0].inputs[0]) - 1
+
+    def axes(name: str) -> list[tuple[int, ...]]:
+        return [per_axis(layer, name, getattr(layer, name), rank) for layer in layers]
+
+    kernels, strides, dilations = axes("kernel"), axes("stride"), axes("dilation")
+    pads, extras = axes("pad"), axes("output_pad")
+    if any(layer.groups > 1 or set(d) != {1} for layer, d in zip(layers, dilations, strict=True)):
+        return [
+            _one(
+                _helper(
+                    "ConvTranspose",
+                    layer.filters,
+                    kernels[n],
+                    Argument(strides[n], "strides"),
+                    Argument(pads[n], "cropping"),
+                    Argument(extras[n], "output_padding"),
+                    Argument(dilations[n], "dilation_rate"),
+                    Argument(layer.groups, "groups"),
+                    Argument(layer.bias, "use_bias", True),
+                    Argument(_initialiser(layer.init), "kernel_initializer", "glorot_uniform"),
+                    Argument(_initialiser(layer.bias_init), "bias_initializer", "zeros"),
+                )
+            )
+            for n, layer in enumerate(layers)
+        ]
+    every = [axis for axes in map(zip, kernels, strides, pads, extras) for axis in axes]
+    plain = not any(p for _, _, p, _ in every)
+    # `same` crops k - s rows, the odd one after; `valid` adds s - k rows where the kernel is smaller than the stride.
+    same = not plain and all(extra == 0 and k - s == 2 * p for k, s, p, extra in every)
+    exact = all(k >= s and extra == 0 for k, s, _, extra in every)
+    crops = _paddings([tuple((p, p) for p in pad) for pad in pads])
+    emissions = []
+    for layer, kernel, stride, extra, pad in zip(
+        layers, _alike(kernels), _alike(strides), _alike(extras), crops, strict=True
+    ):
+        module = _layer(
+            f"Conv{rank}DTranspose",
+            layer.filters,
+            kernel,
+            Argument(stride, "strides", 1),
+            Argument("same" if same else "valid", "padding", "valid"),
+            Argument(None if exact else extra, "output_padding", None),
+            Argument(layer.bias, "use_bias", True),
+            Argument(_initialiser(layer.init), "kernel_initializer", "glorot_uniform"),
+            Argument(_initialiser(layer.bias_init), "bias_initializer", "zeros"),
+        )
+        crop = () if plain or same else (Stage(_layer(f"Cropping{rank}D", pad), suffix="crop"),)
+        emissions.append(Emission((Stage(module), *crop)))
+    return emissions
+
+
+@emits(Dense)
+def dense(layer: Dense, place: Place) -> Emission:
+    """Keras applies it to the last axis, which is the channels."""
+    return _one(
+        _layer(
+            "Dense",
+            layer.units,
+            Argument(layer.bias, "use_bias", True),
+            Argument(_initialiser(layer.init), "kernel_initializer", "glorot_uniform"),
+            Argument(_initialiser(layer.bias_init), "bias_initializer", "zeros"),
+        )
+    )
+
+
+# ---- pooling ---------------------------------------------------------------------------------------------------------
+
+
+def _windows(layers: Sequence[pooling.Pooling], places: Sequence[Place]) -> tuple[list[pooling.Pooled], list[Pairs]]:
+    """The windows, and the padding with what ``ceil_mode`` adds."""
+    windows, pads = [], []
+    for layer, place in zip(layers, places, strict=True):
+        (shape,) = place.inputs
+        if layer.rounds_up:
+            for size in shape[1:]:
+                _number(size, "the size that `ceil_mode` rounds up")
+        windows.append(layer.geometry(shape))
+        pads.append(layer.pads(shape) if layer.rounds_up else windows[-1].pads)
+    return windows, pads
+
+
+def _pool_arguments(windows: Sequence[pooling.Pooled]) -> list[tuple[Argument, Argument]]:
+    """Window and stride, which is left out where it is always the window."""
+    tiled = all(window.stride == window.kernel for window in windows)
+    kernels, strides = _alike([window.kernel for window in windows]), _alike([window.stride for window in windows])
+    return [
+        (Argument(kernel), Argument(None if tiled else stride, "strides", None))
+        for kernel, stride in zip(kernels, strides, strict=True)
+    ]
+
+
+@emits_together(pooling.MaxPool)
+def max_pool(layers: list[pooling.MaxPool], places: Sequence[Place]) -> list[Emission]:
+    """``MaxPooling2D``, after rows of minus infinity where it has padding that ``same`` cannot say."""
+    rank = len(places[0].inputs[0]) - 1
+    windows, pads = _windows(layers, places)
+    if any(set(window.dilation) != {1} for window in windows):
+        return [
+            _one(
+                _helper(
+                    "DilatedMaxPooling",
+                    window.kernel,
+                    Argument(window.stride, "strides"),
+                    Argument(pad, "padding"),
+                    Argument(window.dilation, "dilation_rate"),
+                )
+            )
+            for window, pad in zip(windows, pads, strict=True)
+        ]
+    plain = _no_pad(pads)
+    # With `ceil_mode` the padding depends on the size of the input as that of `same` does.
+    same = not plain and all(
+        (layer.pad == "same" or layer.ceil_mode or set(window.stride) == {1})
+        and pad == _same_pads(layer, place.inputs[0], window.kernel, window.stride, window.dilation)
+        for layer, place, window, pad in zip(layers, places, windows, pads, strict=True)
+    )
+    emissions = []
+    for arguments, pad in zip(_pool_arguments(windows), _paddings(pads), strict=True):
+        module = _layer(f"MaxPooling{rank}D", *arguments, Argument("same" if same else "valid", "padding", "valid"))
+        before = () if plain or same else (Stage(_helper(f"InfinityPadding{rank}D", pad), suffix="pad"),)
+        emissions.append(Emission((*before, Stage(module))))
+    return emissions
+
+
+@emits_together(pooling.AvgPool)
+def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emission]:
+    """``AveragePooling2D``; with ``same``, under which padding does not count, or after zeros where they do.
+
+    Never ``same`` with a stride or an even window: on its PyTorch backend, Keras 3.15 then pads both sides.
+    """
+    rank = len(places[0].inputs[0]) - 1
+    windows, pads = _windows(layers, places)
+    plain = _no_pad(pads)
+    counted = all(
+        layer.count_pad and pad == window.pads for layer, window, pad in zip(layers, windows, pads, strict=True)
+    )
+    same = all(
+        set(window.stride) == {1}
+        and all(k % 2 for k in window.kernel)
+        and pad == tuple((k // 2, k // 2) for k in window.kernel)
+        and not layer.count_pad
+        for layer, window, pad in zip(layers, windows, pads, strict=True)
+    )
+    if not (plain or same or counted):
+        return [
+            _one(
+                _helper(
+                    "BorderAveragePooling",
+                    window.kernel,
+                    Argument(window.stride, "strides"),
+                    Argument(pad, "padding"),
+                    Argument(window.pads if layer.count_pad else ((0, 0),) * rank, "counted"),
+                )
+            )
+            for layer, window, pad in zip(layers, windows, pads, strict=True)
+        ]
+    emissions = []
+    for arguments, pad in zip(_pool_arguments(windows), _paddings(pads), strict=True):
+        mode = Argument("same" if same and not plain else "valid", "padding", "valid")
+        before = () if plain or same else (Stage(_layer(f"ZeroPadding{rank}D", pad), suffix="pad"),)
+        emissions.append(Emission((*before, Stage(_layer(f"AveragePooling{rank}D", *arguments, mode)))))
+    return emissions
+
+
+@emits_together(pooling.L2Pool)
+def l2_pool(layers: list[pooling.L2Pool], places: Sequence[Place]) -> list[Emission]:
+    windows, pads = _windows(layers, places)
+    return [
+        _one(_helper("L2Pooling", window.kernel, Argument(window.stride, "strides"), Argument(pad, "padding")))
+        for window, pad in zip(windows, pads, strict=True)
+    ]
+
+
+def _adaptive(layers: Sequence[pooling.AdaptivePooling], places: Sequence[Place], kind: str) -> list[Emission]:
+    rank = len(places[0].inputs[0]) - 1
+    for place in places:
+        for size in place.inputs[0][1:]:
+            _number(size, "the size of the input of an adaptive pool")
+    sizes = _alike([per_axis(layer, "size", layer.size, rank) for layer in layers])
+    return [_one(_layer(f"{kind}{rank}D", size)) for size in sizes]
+
+
+@emits_together(pooling.AdaptiveAvgPool)
+def adaptive_avg_pool(layers: list[pooling.AdaptiveAvgPool], places: Sequence[Place]) -> list[Emission]:
+    return _adaptive(layers, places, "AdaptiveAveragePooling")
+
+
+@emits_together(pooling.AdaptiveMaxPool)
+def adaptive_max_pool(layers: list[pooling.AdaptiveMaxPool], places: Sequence[Place]) -> list[Emission]:
+    return _adaptive(layers, places, "AdaptiveMaxPooling")
+
+
+@emits(pooling.GlobalAvgPool)
+def global_avg_pool(layer: pooling.GlobalAvgPool, place: Place) -> Emission:
+    rank = len(place.inputs[0]) - 1
+    return _one(_layer(f"GlobalAveragePooling{rank}D", Argument(True, "keepdims", False)))
+
+
+@emits_together(pooling.GlobalMaxPool)
+def global_max_pool(layers: list[pooling.GlobalMaxPool], places: Sequence[Place]) -> list[Emission]:
+    """``MaxPooling2D`` over the whole map: ``GlobalMaxPooling2D`` shares the gradient among equal values."""
+    rank = len(places[0].inputs[0]) - 1
+    sizes = [tuple(_number(size, "the size of the map") for size in place.inputs[0][1:]) for place in places]
+    return [_one(_layer(f"MaxPooling{rank}D", size)) for size in _alike(sizes)]
+
+
+# ---- normalisation ---------------------------------------------------------------------------------------------------
+
+
+@emits(normalisation.BatchNorm)
+def batch_norm(layer: normalisation.BatchNorm, place: Place) -> Emission:
+    # Rounded: 1 - 0.1 is 0.9, but 1 - 0.03 is not quite 0.97.
+    momentum, epsilon = Argument(round(1 - layer.momentum, 12), "momentum"), Argument(layer.eps, "epsilon")
+    return _one(_layer("BatchNormalization", momentum, epsilon, *_affine(layer)), finisher=True)
+
+
+@emits(normalisation.LayerNorm)
+def layer_norm(layer: normalisation.LayerNorm, place: Place) -> Emission:
+    rank = len(place.inputs[0])
+    axes = -1 if layer.axes == "channels" or rank == 1 else tuple(range(1, rank + 1))
+    for size in place.inputs[0] if axes != -1 else ():
+        _number(size, "every size of the input")
+    return _one(
+        _layer("LayerNormalization", Argument(axes, "axis", -1), Argument(layer.eps, "epsilon"), *_affine(layer)),
+        finisher=True,
+    )
+
+
+@emits(normalisation.GroupNorm)
+def group_norm(layer: normalisation.GroupNorm, place: Place) -> Emission:
+    return _one(
+        _layer("GroupNormalization", layer.groups, Argument(layer.eps, "epsilon"), *_affine(layer)), finisher=True
+    )
+
+
+@emits(normalisation.InstanceNorm)
+def instance_norm(layer: normalisation.InstanceNorm, place: Place) -> Emission:
+    """Groups of one channel."""
+    return _one(
+        _layer("GroupNormalization", Argument(-1, "groups"), Argument(layer.eps, "epsilon"), *_affine(layer)),
+        finisher=True,
+    )
+
+
+@emits(normalisation.LocalResponseNorm)
+def local_response_norm(layer: normalisation.LocalResponseNorm, place: Place) -> Emission:
+    return _one(
+        _helper(
+            "LocalResponseNormalization",
+            layer.size,
+            Argument(layer.alpha, "alpha"),
+            Argument(layer.beta, "beta"),
+            Argument(layer.k, "k"),
+        ),
+        finisher=True,
+    )
+
+
+# ---- regularisation --------------------------------------------------------------------------------------------------
+
+
+@emits(regularisation.Dropout)
+def dropout(layer: regularisation.Dropout, place: Place) -> Emission:
+    return _one(_layer("Dropout", layer.rate), finisher=True)
+
+
+@emits(regularisation.ChannelDropout)
+def channel_dropout(layer: regularisation.ChannelDropout, place: Place) -> Emission:
+    return _one(_layer(f"SpatialDropout{len(place.inputs[0]) - 1}D", layer.rate), finisher=True)
+
+
+@emits(regularisation.StochasticDepth)
+def stochastic_depth(layer: regularisation.StochasticDepth, place: Place) -> Emission:
+    """Dropout that draws once for each sample."""
+    shape = (None, *(1 for _ in place.inputs[0]))
+    return _one(_layer("Dropout", layer.rate, Argument(shape, "noise_shape")), finisher=True)
+
+
+# ---- arrangement -----------------------------------------------------------------------------------------------------
+
+
+@emits(arrangement.Identity)
+def identity(layer: arrangement.Identity, place: Place) -> Emission:
+    return _one(_layer("Identity"))
+
+
+def _ordered_alike(shape: Shape) -> bool:
+    """Whether channels first and channels last put the values in the same order."""
+    return shape[0] == 1 or all(size == 1 for size in shape[1:])
+
+
+def _to_channels_first(rank: int) -> Construct:
+    return _layer("Permute", (rank, *range(1, rank)))
+
+
+def _to_channels_last(rank: int) -> Construct:
+    return _layer("Permute", (*range(2, rank + 1), 1))
+
+
+@emits_together(arrangement.Flatten)
+def flatten(layers: list[arrangement.Flatten], places: Sequence[Place]) -> list[Emission]:
+    """``Flatten`` in the order of the spec, channels first, so that weights after it need no reordering."""
+    rank = len(places[0].inputs[0])
+    alike = all(_ordered_alike(place.inputs[0]) for place in places)
+    before = () if alike else (Stage(_to_channels_first(rank), suffix="permute"),)
+    return [Emission((*before, Stage(_layer("Flatten")))) for _ in places]
+
+
+@emits_together(arrangement.Reshape)
+def reshape(layers: list[arrangement.Reshape], places: Sequence[Place]) -> list[Emission]:
+    """``Reshape`` between two permutations, each left out where it moves nothing."""
+    from_first = not all(_ordered_alike(place.inputs[0]) for place in places)
+    to_last = not all(_ordered_alike(place.outputs[0]) for place in places)
+    emissions = []
+    for place in places:
+        (shape,) = place.outputs
+        unknown = [size for size in shape if not known(size)]
+        if len(unknown) > 1:
+            raise Unsupported("only one size of the new shape may be unknown")
+        goal = tuple(size if isinstance(size, int) else -1 for size in shape)
+        stages = [Stage(_to_channels_first(len(place.inputs[0])), suffix="permute")] if from_first else []
+        if to_last:
+            stages += [Stage(_layer("Reshape", goal), suffix="reshape"), Stage(_to_channels_last(len(goal)))]
+        else:
+            stages += [Stage(_layer("Reshape", (*goal[1:], goal[0])))]
+        emissions.append(Emission(tuple(stages)))
+    return emissions
+
+
+@emits(arrangement.Permute)
+def permute(layer: arrangement.Permute, place: Place) -> Emission:
+    rank = len(layer.order)
+    # Keras counts the axes behind the batch from 1; the channels are the last of them.
+    positions = [rank, *range(1, rank)]
+    return _one(_layer("Permute", tuple(positions[axis] for axis in (*layer.order[1:], layer.order[0]))))
+
+
+@emits_together(arrangement.Pad)
+def pad(layers: list[arrangement.Pad], places: Sequence[Place]) -> list[Emission]:
+    rank = len(places[0].inputs[0]) - 1
+    pads = [layer.pads(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    if all(layer.mode == "zero" for layer in layers):
+        return [_one(_layer(f"ZeroPadding{rank}D", amount)) for amount in _paddings(pads)]
+    if any(layer.mode == "zero" for layer in layers):
+        raise Unsupported("one layer pads with zeros in some uses of its block, and with the map's own rows in others")
+    return [
+        _one(_helper("EdgePadding", amount, Argument(layer.mode, "mode")))
+        for layer, amount in zip(layers, pads, strict=True)
+    ]
+
+
+@emits_together(arrangement.Crop)
+def crop(layers: list[arrangement.Crop], places: Sequence[Place]) -> list[Emission]:
+    rank = len(places[0].inputs[0]) - 1
+    cuts = [layer.cuts(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    return [_one(_layer(f"Cropping{rank}D", cut)) for cut in _paddings(cuts)]
+
+
+@emits_together(arrangement.Upsample)
+def upsample(layers: list[arrangement.Upsample], places: Sequence[Place]) -> list[Emission]:
+    """``UpSampling2D`` where rows are only repeated: elsewhere its kernels differ between the backends of Keras."""
+    rank = len(places[0].inputs[0]) - 1
+    factors: list[tuple[int, ...]] = []
+    sizes: list[tuple[Dim, ...]] = []
+    for layer, place in zip(layers, places, strict=True):
+        sizes.append(place.outputs[0][1:])
+        if layer.scale is not None:
+            factors.append(per_axis(layer, "scale", layer.scale, rank))
+            continue
+        pairs = list(zip(place.inputs[0][1:], sizes[-1], strict=True))
+        numbers = [(n, m) for n, m in pairs if isinstance(n, int) and isinstance(m, int)]
+        if layer.mode == "nearest" and len(numbers) == rank and all(m % n == 0 for n, m in numbers):
+            factors.append(tuple(m // n for n, m in numbers))
+    scaled = len(factors) == len(layers)
+    if all(layer.mode == "nearest" for layer in layers):
+        if scaled:
+            return [_one(_layer(f"UpSampling{rank}D", factor)) for factor in _alike(factors)]
+        return [_one(_helper("NearestResizing", _known_sizes(size))) for size in sizes]
+    if any(layer.mode == "nearest" for layer in layers):
+        raise Unsupported("one layer interpolates in some uses of its block, and repeats rows in others")
+    if scaled:
+        return [
+            _one(_helper("BilinearUpsampling", factor, Argument(layer.align_corners, "align_corners", False)))
+            for layer, factor in zip(layers, factors, strict=True)
+        ]
+    return [
+        _one(_helper("BilinearResizing", _known_sizes(size), Argument(layer.align_corners, "align_corners", False)))
+        for layer, size in zip(layers, sizes, strict=True)
+    ]
+
+
+def _known_sizes(sizes: Sequence[Dim]) -> tuple[int, ...]:
+    return tuple(_number(size, "the size that a map is resized to") for size in sizes)
+
+
+@emits(arrangement.ChannelShuffle)
+def channel_shuffle(layer: arrangement.ChannelShuffle, place: Place) -> Emission:
+    return _one(_helper("ChannelShuffle", layer.groups))
+
+
+@emits(arrangement.PixelShuffle)
+def pixel_shuffle(layer: arrangement.PixelShuffle, place: Place) -> Emission:
+    return _one(_helper("PixelShuffle", layer.factor))
+
+
+@emits(arrangement.Slice)
+def slice_(layer: arrangement.Slice, place: Place) -> Emission:
+    return _one(_helper("Slice", layer.start, layer.stop, Argument(_position(layer.axis), "axis", -1)))
+
+
+@emits_together(arrangement.Split)
+def split(layers: list[arrangement.Split], places: Sequence[Place]) -> list[Emission]:
+    if all(len(place.outputs) == 1 for place in places):
+        return [_one(_layer("Identity")) for _ in places]
+    equal = all(isinstance(layer.parts, int) for layer in layers)
+    return [
+        _one(
+            _helper(
+                "Split",
+                layer.parts if equal else layer.sizes(place.inputs[0]),
+                Argument(_position(layer.axis), "axis", -1),
+            )
+        )
+        for layer, place in zip(layers, places, strict=True)
+    ]
+
+
+@emits(arrangement.Concat)
+def concat(layer: arrangement.Concat, place: Place) -> Emission:
+    if len(place.inputs) == 1:
+        return _one(_layer("Identity"))
+    return _one(_layer("Concatenate", Argument(_position(layer.axis), "axis", -1)))
+
+
+@emits(arrangement.Mean)
+def mean(layer: arrangement.Mean, place: Place) -> Emission:
+    rank = len(place.inputs[0])
+    if rank > 1 and sorted(layer.axes) == list(range(1, rank)):
+        return _one(_layer(f"GlobalAveragePooling{rank - 1}D", Argument(layer.keep, "keepdims", False)))
+    axes = tuple(sorted(axis or rank for axis in layer.axes))
+    module = _helper("Mean", axes, Argument(layer.keep, "keepdims"))
+    left = len(place.outputs[0])
+    if layer.keep or 0 not in layer.axes or left == 1:
+        return _one(module)
+    # The first axis that is left becomes the channels.
+    return Emission((Stage(module, suffix="mean"), Stage(_to_channels_last(left))))
+
+
+# ---- arithmetic ------------------------------------------------------------------------------------------------------
+
+
+@emits(arithmetic.Add)
+def add(layer: arithmetic.Add, place: Place) -> Emission:
+    return _one(_layer("Add"))
+
+
+@emits(arithmetic.Subtract)
+def subtract(layer: arithmetic.Subtract, place: Place) -> Emission:
+    return _one(_layer("Subtract"))
+
+
+@emits(arithmetic.Multiply)
+def multiply(layer: arithmetic.Multiply, place: Place) -> Emission:
+    return _one(_layer("Multiply"))
+
+
+@emits(arithmetic.Divide)
+def divide(layer: arithmetic.Divide, place: Place) -> Emission:
+    return _one(_helper("Divide"))
+
+
+@emits_together(arithmetic.ScaleShift)
+def scale_shift(layers: list[arithmetic.ScaleShift], places: Sequence[Place]) -> list[Emission]:
+    """``Rescaling``, which on TensorFlow takes its numbers through float32: only where they are the same there."""
+    if all(_is_float32(number) for layer in layers for number in (layer.scale, layer.shift)):
+        return [_one(_layer("Rescaling", layer.scale, Argument(layer.shift, "offset", 0.0))) for layer in layers]
+    return [_one(_helper("ScaleShift", layer.scale, layer.shift)) for layer in layers]
+
+
+def _is_float32(number: float) -> bool:
+    try:
+        return bool(struct.unpack("f", struct.pack("f", number))[0] == number)
+    except OverflowError:
+        return False
+
+
+@emits(arithmetic.Parameter)
+def parameter(layer: arithmetic.Parameter, place: Place) -> Emission:
+    shape = (*layer.shape[1:], layer.shape[0])
+    return _one(_helper("LearnedParameter", shape, _initialiser(layer.init)))
+
+
+# ---- activations -----------------------------------------------------------------------------------------------------
+
+
+def _activation(kind: type[Layer], construct: Construct) -> None:
+    """Register an activation without arguments."""
+    emits(kind)(lambda layer, place: _one(construct, finisher=True))
+
+
+def _named(name: str) -> Construct:
+    return _layer("Activation", name)
+
+
+_activation(activation.Relu, _layer("ReLU"))
+_activation(activation.Relu6, _layer("ReLU", 6.0))
+_activation(activation.Selu, _function("selu"))
+_activation(activation.Silu, _named("silu"))
+_activation(activation.Mish, _named("mish"))
+_activation(activation.Sigmoid, _named("sigmoid"))
+_activation(activation.HardSigmoid, _function("hard_sigmoid"))
+_activation(activation.HardSwish, _function("hard_swish"))
+_activation(activation.Tanh, _named("tanh"))
+_activation(activation.Softplus, _function("softplus"))
+_activation(activation.Softsign, _named("softsign"))
+_activation(activation.Abs, _function("absolute"))
+
+
+@emits(activation.LeakyRelu)
+def leaky_relu(layer: activation.LeakyRelu, place: Place) -> Emission:
+    return _one(_helper("LeakyRelu", layer.slope), finisher=True)
+
+
+@emits(activation.Prelu)
+def prelu(layer: activation.Prelu, place: Place) -> Emission:
+    initialiser = Argument(_initialiser(layer.init), "alpha_initializer")
+    return _one(_helper("Prelu", Argument(layer.shared, "shared", False), initialiser), finisher=True)
+
+
+@emits(activation.Elu)
+def elu(layer: activation.Elu, place: Place) -> Emission:
+    return _one(_layer("ELU", Argument(layer.alpha, "alpha", 1.0)), finisher=True)
+
+
+@emits(activation.Celu)
+def celu(layer: activation.Celu, place: Place) -> Emission:
+    return _one(_helper("Celu", layer.alpha), finisher=True)
+
+
+@emits(activation.Gelu)
+def gelu(layer: activation.Gelu, place: Place) -> Emission:
+    return _one(_function("gelu" if layer.approximate == "exact" else "gelu_tanh"), finisher=True)
+
+
+@emits(activation.HardTanh)
+def hard_tanh(layer: activation.HardTanh, place: Place) -> Emission:
+    return _one(_helper("HardTanh", layer.low, layer.high), finisher=True)
+
+
+@emits(activation.Softmax)
+def softmax(layer: activation.Softmax, place: Place) -> Emission:
+    return _one(_layer("Softmax", Argument(_position(layer.axis), "axis", -1)), finisher=True)
+
+
+@emits_together(activation.LogSoftmax)
+def log_softmax(layers: list[activation.LogSoftmax], places: Sequence[Place]) -> list[Emission]:
+    if all(layer.axis == 0 for layer in layers):
+        return [_one(_named("log_softmax"), finisher=True) for _ in layers]
+    return [_one(_helper("LogSoftmax", _position(layer.axis)), finisher=True) for layer in layers]

@@ -1,0 +1,85 @@
+"""The spec's weights and Keras's variables: the same numbers in another order of axes.
+
+The spec has outputs before inputs and channels before positions, Keras the other way round.  Everything here is a transposition
+or a reshape, and everything returned is a copy: JAX would otherwise share memory with the array it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from cnnspec.graph import Node
+from cnnspec.layers.arithmetic import Parameter
+from cnnspec.layers.base import Layer
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.dense import Dense
+from cnnspec.layers.normalisation import LayerNorm
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+_KERNELS: tuple[type[Layer], ...] = (Conv, DepthwiseConv, ConvTranspose, Dense)
+_DEPTHWISE: tuple[type[Layer], ...] = (Conv, DepthwiseConv)
+_AFFINE = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+_VARIABLES: dict[str, dict[str, str]] = {
+    **dict.fromkeys((layer.kind for layer in _KERNELS), {"weight": "kernel", "bias": "bias"}),
+    **dict.fromkeys(("batch_norm", "layer_norm", "group_norm", "instance_norm"), _AFFINE),
+    "prelu": {"weight": "alpha"},
+    "parameter": {"": "value"},
+}
+
+
+def variable(node: Node, name: str) -> str:
+    """The attribute of the Keras layer that holds a weight of the spec: ``kernel`` for the ``weight`` of a convolution."""
+    return _VARIABLES[node.layer.kind][name]
+
+
+def to_keras(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    """A weight in the order of the Keras variable of that shape; raises ValueError where it is no rearrangement of it."""
+    found = _rearranged(node, name, array, shape)
+    if found.shape != shape:
+        raise ValueError(f"`{node.path}.{name}` of {array.shape} does not fit a variable of {shape}")
+    return found.copy()
+
+
+def from_keras(node: Node, name: str, array: Array) -> Array:
+    """A weight in the order of the spec, from the value of the Keras variable."""
+    shape = next(weight.shape for weight in node.weights if weight.name == name)
+    layer = node.layer
+    if isinstance(layer, _KERNELS) and name == "weight":
+        # (k..., a, b) to (b, a, k...), and depthwise to (a, b, k...), which is a * b filters of one channel.
+        axes = (array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
+        found = array.transpose(axes)
+        if found.shape != shape:
+            found = found.swapaxes(0, 1).reshape(shape)
+    elif _has_positions(layer, array.ndim):
+        found = array.transpose((array.ndim - 1, *range(array.ndim - 1)))
+    else:
+        found = array
+    if found.shape != shape:
+        raise ValueError(f"the variable of `{node.path}.{name}` has {array.shape}, and the spec has {shape}")
+    return found.copy()
+
+
+def _rearranged(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    layer = node.layer
+    if isinstance(layer, _KERNELS) and name == "weight":
+        # (a, b, k...) to (k..., b, a)
+        plain = array.transpose((*range(2, array.ndim), 1, 0))
+        if plain.shape == shape or not isinstance(layer, _DEPTHWISE):
+            return plain
+        # Depthwise: (C * m, 1, k...) to (k..., C, m).
+        split = array.reshape(*shape[-2:], *array.shape[2:])
+        return split.transpose((*range(2, array.ndim), 0, 1))
+    if _has_positions(layer, array.ndim):
+        return array.transpose((*range(1, array.ndim), 0))
+    return array
+
+
+def _has_positions(layer: Layer, rank: int) -> bool:
+    """Whether a weight has a value for each position of a map, channels first in the spec and last in Keras."""
+    return isinstance(layer, (LayerNorm, Parameter)) and rank > 1

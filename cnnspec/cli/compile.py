@@ -1,0 +1,36 @@
+"""``cnnspec compile``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cnnspec.cli.output import write_whole
+from cnnspec.cli.selection import select, takes_spec
+
+
+@click.command("compile", short_help="Write the code for a framework.")
+@takes_spec
+@click.option("--backend", "-b", metavar="NAME", required=True, help="The target, such as torch or keras.")
+@click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path), help="Write here; whole or not at all.")
+def command(
+    spec: str,
+    model: str | None,
+    settings: tuple[str, ...],
+    inputs: tuple[str, ...],
+    backend: str,
+    output: Path | None,
+) -> None:
+    """Write the code of a network for a framework, to standard output or to FILE."""
+    from cnnspec.backend import backend as find_backend
+
+    try:
+        emitter = find_backend(backend)
+    except LookupError as error:
+        raise click.UsageError(error.args[0]) from None
+    source = emitter.emit(*select(spec, model, settings, inputs).load_with_probes())
+    if output is None or str(output) == "-":
+        click.echo(source, nl=not source.endswith("\n"))
+    else:
+        write_whole(output, source)

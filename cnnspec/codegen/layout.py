@@ -1,0 +1,95 @@
+"""Laying out Python source as the usual formatters do, at 88 columns.
+
+A call that does not fit on its line is broken after its opening bracket, one argument a line with a trailing comma; formatters keep
+that form as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+WIDTH = 88
+INDENT = "    "
+
+
+@dataclass(slots=True)
+class Bracket:
+    """``head(a, b)``: text that may be broken between its parts.  A part is text or another bracket."""
+
+    head: str
+    parts: list[Part]
+    closing: str = ")"
+    prefix: str = ""
+    """Stands before the head when the bracket is a part: ``*`` or ``name=``."""
+
+    def flat(self) -> str:
+        return f"{self.prefix}{self.head}{', '.join(flat(part) for part in self.parts)}{self.closing}"
+
+
+Part = str | Bracket
+
+
+def flat(part: Part) -> str:
+    """A part on one line."""
+    return part if isinstance(part, str) else part.flat()
+
+
+def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
+    """The lines of ``before + part + after`` at an indentation."""
+    pad = INDENT * indent
+    line = f"{pad}{before}{flat(part)}{after}"
+    if isinstance(part, str) or not part.parts or len(line) <= WIDTH:
+        return [line]
+    lines = [f"{pad}{before}{part.prefix}{part.head}"]
+    for inner in part.parts:
+        lines += lay_out("", inner, indent + 1, ",")
+    return [*lines, f"{pad}{part.closing}{after}"]
+
+
+@dataclass(slots=True)
+class Writer:
+    """Collects the lines of a file."""
+
+    lines: list[str] = field(default_factory=list)
+    indent: int = 0
+
+    def line(self, text: str = "") -> None:
+        self.lines.append(f"{INDENT * self.indent}{text}" if text else "")
+
+    def put(self, before: str, part: Part, after: str = "", comment: str = "") -> None:
+        """A statement, with a trailing comment where there is room for it."""
+        lines = lay_out(before, part, self.indent, after)
+        if comment and len(lines) == 1 and len(lines[0]) + len(comment) + 4 <= WIDTH:
+            lines[0] += f"  # {comment}"
+        self.lines += lines
+
+    def blank(self, count: int = 1) -> None:
+        self.lines += [""] * count
+
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+
+def docstring(text: str, indent: int) -> list[str]:
+    """A docstring's lines, wrapped."""
+    import textwrap
+
+    pad = INDENT * indent
+    if len(pad) + len(text) + 6 <= WIDTH and "\n" not in text:
+        return [f'{pad}"""{text}"""']
+    paragraphs = text.split("\n")
+    lines: list[str] = []
+    for number, paragraph in enumerate(paragraphs):
+        first = f'{pad}"""' if number == 0 else pad
+        # Narrower than a line: what nearly fits would be joined with its closing quotes.
+        wrapped = textwrap.wrap(paragraph, WIDTH - 8, initial_indent=first, subsequent_indent=pad, break_long_words=False)
+        lines += wrapped or [""]
+    return [*lines, f'{pad}"""']
+
+
+def arguments(texts: Iterable[tuple[str | None, str]]) -> list[Part]:
+    """Call arguments as parts."""
+    return [text if name is None else f"{name}={text}" for name, text in texts]
+
+

@@ -1,0 +1,227 @@
+"""The comparison of two targets: pure functions from results to verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import TYPE_CHECKING, Any
+
+from cnnspec.graph import Graph, Node
+from cnnspec.shapes import show
+from cnnspec.verify.exchange import Observation, Outcome, Setting
+from cnnspec.weights import known
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+GATES = {
+    Setting("float64", "evaluation"): 1e-10,
+    Setting("float64", "training"): 1e-10,
+    Setting("float32", "evaluation"): 1e-5,
+    Setting("float32", "training"): 1e-4,
+}
+"""The largest error, relative to the largest magnitude of each array, that counts as agreement.
+
+Rounding stays a thousand times below the one for float64, and about ten times below those for float32.
+"""
+
+SMALLEST_PEAK = 1e-3
+"""Smaller layers are measured against this: a mean that is zero but for rounding has no digits to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One input of the layer that diverges: where it comes from, and how well it agreed (None where unseen)."""
+
+    path: str
+    node: Node | None
+    error: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where two targets part: the first layer whose result, or whose state (``key``), differs by more than the gate.
+
+    ``output`` is set where an output differs and no layer that both could show does; ``missing`` where the target has
+    no such ``key``.
+    """
+
+    node: Node
+    error: float
+    key: str = ""
+    missing: bool = False
+    output: str = ""
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    inputs: tuple[Look, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One target against the reference in one setting: the worst errors, and what cannot be put as an error."""
+
+    output_error: float
+    layer_error: float
+    state_error: float
+    layers: int
+    problems: tuple[str, ...]
+    ok: bool
+    divergence: Divergence | None = field(default=None)
+
+
+def relative_error(reference: Array, other: Array) -> float:
+    """``max |reference - other| / max |reference|``; infinite where shapes differ or a value is not finite."""
+    import numpy
+
+    if reference.shape != other.shape or not (numpy.isfinite(reference).all() and numpy.isfinite(other).all()):
+        return inf
+    return _ratio(reference, other, float(numpy.abs(reference).max(initial=0.0)))
+
+
+def _ratio(reference: Array, other: Array, peak: float) -> float:
+    import numpy
+
+    # In float64: a difference of float32 numbers would be rounded once more.
+    difference = float(numpy.abs(numpy.subtract(reference, other, dtype=numpy.float64)).max(initial=0.0))
+    if difference == 0:
+        return 0.0
+    return difference / peak if peak else inf
+
+
+def observed_error(reference: Observation, other: Observation) -> float:
+    """The relative error of a layer's result, from what was kept of it."""
+    import numpy
+
+    if reference.shape != other.shape or not (isfinite(reference.peak) and isfinite(other.peak)):
+        return inf
+    if not (numpy.isfinite(reference.values).all() and numpy.isfinite(other.values).all()):
+        return inf
+    return _ratio(reference.values, other.values, max(reference.peak, SMALLEST_PEAK))
+
+
+def judge(graph: Graph, setting: Setting, batch: int, reference: Outcome, other: Outcome) -> Verdict:
+    """Compare a target's pass with the reference's, and with what the graph promises.
+
+    The reference itself is judged in the same way, against itself: that finds what is missing, of a wrong shape or no
+    number. Layers count for the verdict in float64 only: in float32 the rounding of a layer deep inside may grow large
+    and vanish again.
+    """
+    gate = GATES[setting]
+    problems = list(_broken_promises(graph, setting, batch, other))
+    outputs = {
+        name: relative_error(values, other.outputs[name])
+        for name, values in reference.outputs.items()
+        if name in other.outputs
+    }
+    layers = {node.path: observed_error(*pair) for node, pair in _pairs(graph, reference, other)}
+    state = _state_errors(reference, other)
+    counted = layers if setting.precision == "float64" else {}
+    worst = max([*outputs.values(), *counted.values(), *state.values()], default=0.0)
+    ok = worst <= gate and not problems
+    return Verdict(
+        output_error=max(outputs.values(), default=0.0),
+        layer_error=max(counted.values(), default=0.0),
+        state_error=max(state.values(), default=0.0),
+        layers=len(layers),
+        problems=tuple(problems),
+        ok=ok,
+        divergence=None if ok else _divergence(graph, gate, reference, other, outputs, layers, state),
+    )
+
+
+def _broken_promises(graph: Graph, setting: Setting, batch: int, outcome: Outcome) -> Iterator[str]:
+    import numpy
+
+    ports = [port for port in graph.outputs if setting.mode == "training" or not port.auxiliary]
+    for port in ports:
+        shape = (batch, *known(graph.shape(port.value)))
+        values = outcome.outputs.get(port.name)
+        if values is None:
+            yield f"there is no output `{port.name}`"
+        elif values.shape != shape:
+            yield f"the output `{port.name}` is {show(values.shape)} instead of {show(shape)}, the batch first"
+        elif not numpy.isfinite(values).all():
+            yield f"the output `{port.name}` has values that are infinite or no numbers"
+    for name in sorted(outcome.outputs.keys() - {port.name for port in ports}):
+        yield f"there is an output `{name}` that the spec does not have"
+    for key in outcome.missing:
+        yield f"`{key}` is missing from the state"
+    for key, values in outcome.statistics.items():
+        if values.shape != graph.state[key].shape:
+            yield f"`{key}` is {show(values.shape)} instead of {show(graph.state[key].shape)}"
+        elif not numpy.isfinite(values).all():
+            yield f"`{key}` has values that are infinite or no numbers"
+
+
+def _pairs(graph: Graph, reference: Outcome, other: Outcome) -> Iterator[tuple[Node, tuple[Observation, Observation]]]:
+    """The layers that both targets could show, in order of computation.
+
+    Left out are layers of several results, and those that no input reaches: some targets give them the batch's axis,
+    others not.
+    """
+    reached = {port.value for port in graph.inputs}
+    for node in graph.layers:
+        if not reached.isdisjoint(node.inputs):
+            reached.update(node.outputs)
+            if len(node.outputs) == 1 and node.path in reference.layers and node.path in other.layers:
+                yield node, (reference.layers[node.path], other.layers[node.path])
+
+
+def _state_errors(reference: Outcome, other: Outcome) -> dict[str, float]:
+    """What differs in running statistics, and what changed though it must not, in either target."""
+    errors = dict(reference.drift)
+    for key, error in other.drift.items():
+        errors[key] = max(error, errors.get(key, 0.0))
+    for key, values in reference.statistics.items():
+        if key in other.statistics:
+            errors[key] = relative_error(values, other.statistics[key])
+    return errors
+
+
+def _divergence(
+    graph: Graph,
+    gate: float,
+    reference: Outcome,
+    other: Outcome,
+    outputs: Mapping[str, float],
+    layers: Mapping[str, float],
+    state: Mapping[str, float],
+) -> Divergence | None:
+    maker = {value: node for node in graph.layers for value in node.outputs}
+
+    def inputs_of(node: Node) -> tuple[Look, ...]:
+        """The values it takes, and before those that cannot be seen the values that those take."""
+        looks: dict[int, Look] = {}
+        waiting = list(node.inputs)
+        while waiting:
+            value = waiting.pop(0)
+            before = maker.get(value)
+            if value in looks:
+                continue
+            if before is None:
+                name = next(port.name for port in graph.inputs if port.value == value)
+                looks[value] = Look(name, None, 0.0)
+            else:
+                looks[value] = Look(before.path, before, layers.get(before.path))
+                if before.path not in layers:
+                    waiting += before.inputs
+        return tuple(looks.values())
+
+    for node in graph.layers:
+        error = layers.get(node.path, 0.0)
+        if error > gate:
+            shapes = reference.layers[node.path].shape, other.layers[node.path].shape
+            different = shapes if shapes[0] != shapes[1] else None
+            return Divergence(node, error, shapes=different, inputs=inputs_of(node))
+        for key in map(node.key, node.weights):
+            missing = key in other.missing
+            if missing or state.get(key, 0.0) > gate:
+                return Divergence(node, state.get(key, inf), key=key, missing=missing, inputs=inputs_of(node))
+    for port in graph.outputs:
+        if outputs.get(port.name, 0.0) > gate and port.value in maker:
+            node = maker[port.value]
+            return Divergence(node, outputs[port.name], output=port.name, inputs=inputs_of(node))
+    return None
