@@ -56,6 +56,11 @@ def emits(kind: type[L]) -> Callable[[Callable[[L, Place], Emission]], Emitter]:
     return register
 
 
+def layer_name(path: str) -> str:
+    """The name of a layer in Keras: its path with ``_`` for ``.``, which PyTorch allows in no name of a parameter."""
+    return path.replace(".", "_")
+
+
 # ---- what the emitters share -----------------------------------------------------------------------------------------
 
 

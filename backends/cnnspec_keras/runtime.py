@@ -6,7 +6,7 @@ import inspect
 import linecache
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -14,6 +14,7 @@ from typing_extensions import override
 from cnnspec.backend import Pass, Precision, Runtime
 from cnnspec.codegen.naming import function_name
 from cnnspec.graph import Graph, Port
+from cnnspec_keras.layers import layer_name
 from cnnspec_keras.weights import from_keras, to_keras, variable
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class KerasRuntime(Runtime):
     """Runs generated Keras code on the CPU.
 
-    One process has one backend of Keras; both precisions can follow each other in it, as the precision is set whenever this
-    runtime builds or runs a model.
+    One process has one backend of Keras.  Both precisions can follow each other in it: a runtime sets its own whenever
+    it builds or runs a model.
     """
 
     biased_running_variance = True
@@ -107,15 +108,16 @@ class KerasRuntime(Runtime):
         found = {}
         for node in graph.layers:
             for weight in node.weights:
-                if node.path not in layers:
-                    raise ValueError(f"the generated model has no layer `{node.path}`")
-                own = getattr(layers[node.path], variable(node, weight.name))
+                layer = layers.get(layer_name(node.path))
+                if layer is None:
+                    raise ValueError(f"the generated model has no layer `{layer_name(node.path)}`")
+                own = getattr(layer, variable(node, weight.name))
                 found[node.key(weight)] = (own, node, weight.name)
         return found
 
     @contextmanager
     def _exact(self) -> Iterator[None]:
-        """This runtime's precision, throughout.
+        """Compute in the precision of this runtime, throughout.
 
         Keras turns every float64 result of a promotion into float32 on JAX and PyTorch, by a table.
         """
@@ -128,21 +130,54 @@ class KerasRuntime(Runtime):
         if self._precision == "float64":
             NARROWED["float64"] = "float64"
         try:
-            yield
+            with _volume_pools() if self._engine == "tensorflow" else nullcontext():
+                yield
         finally:
             config.set_floatx(before[0])
             config.set_dtype_policy(before[1])
             NARROWED["float64"] = before[2]
 
 
+@contextmanager
+def _volume_pools() -> Iterator[None]:
+    """Let TensorFlow pool volumes of float64, for which it has no kernels: the planes first, and then along the depth."""
+    import tensorflow
+    from tensorflow.python.ops import gen_nn_ops
+
+    def planes_first(volumes: Any, plane: Any) -> Any:
+        def pool(x: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NDHWC", name: Any = None) -> Any:
+            if x.dtype != tensorflow.float64:
+                return volumes(x, ksize, strides, padding, data_format, name)
+            batch, depth, *sizes = tensorflow.unstack(tensorflow.shape(x))
+            x = plane(tensorflow.reshape(x, (batch * depth, *sizes)), ksize[2:4], strides[2:4], padding)
+            _, *sizes, channels = tensorflow.unstack(tensorflow.shape(x))
+            x = tensorflow.reshape(x, (batch, depth, sizes[0] * sizes[1], channels))
+            x = plane(x, (ksize[1], 1), (strides[1], 1), padding)
+            return tensorflow.reshape(x, (batch, -1, *sizes, channels))
+
+        return pool
+
+    before = gen_nn_ops.max_pool3d, gen_nn_ops.avg_pool3d
+    gen_nn_ops.max_pool3d = planes_first(before[0], tensorflow.nn.max_pool2d)
+    gen_nn_ops.avg_pool3d = planes_first(before[1], tensorflow.nn.avg_pool2d)
+    try:
+        yield
+    finally:
+        gen_nn_ops.max_pool3d, gen_nn_ops.avg_pool3d = before
+
+
 def _results(model: Any, graph: Graph, *, training: bool) -> dict[str, Any]:
     """The symbolic result of each layer with one output, by path: that of its last step in the model."""
     last: dict[str, Any] = {}
-    paths = {node.path for node in graph.layers if len(node.outputs) == 1 and (training or not node.auxiliary)}
+    paths = {
+        layer_name(node.path): node.path
+        for node in graph.layers
+        if len(node.outputs) == 1 and (training or not node.auxiliary)
+    }
     for layer in model.layers:
         # The steps of a layer are in the order of computation, and named by its path and a suffix.
-        path = layer.name if layer.name in paths else layer.name.rpartition(".")[0]
-        if path in paths:
+        path = paths.get(layer.name) or paths.get(layer.name.rpartition("_")[0])
+        if path:
             last[path] = layer.output
     return last
 

@@ -1,20 +1,21 @@
 """The spec's weights and Keras's variables: the same numbers in another order of axes.
 
-The spec has outputs before inputs and channels before positions, Keras the other way round.  Everything here is a transposition
-or a reshape, and everything returned is a copy: JAX would otherwise share memory with the array it was given.
+The spec has outputs before inputs and channels before positions, Keras the other way round.  Everything here is a
+transposition or a reshape, and everything returned is a copy: JAX would otherwise share memory with the array it was
+given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.graph import Node
+from cnnspec.layers.activation import Prelu
 from cnnspec.layers.arithmetic import Parameter
 from cnnspec.layers.base import Layer
 from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
 from cnnspec.layers.dense import Dense
-from cnnspec.layers.normalisation import LayerNorm
+from cnnspec.layers.normalisation import LayerNorm, Normalisation
 
 if TYPE_CHECKING:
     import numpy
@@ -24,22 +25,19 @@ if TYPE_CHECKING:
 
 _KERNELS: tuple[type[Layer], ...] = (Conv, DepthwiseConv, ConvTranspose, Dense)
 _DEPTHWISE: tuple[type[Layer], ...] = (Conv, DepthwiseConv)
-_AFFINE = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_VARIABLES: dict[str, dict[str, str]] = {
-    **dict.fromkeys((layer.kind for layer in _KERNELS), {"weight": "kernel", "bias": "bias"}),
-    **dict.fromkeys(("batch_norm", "layer_norm", "group_norm", "instance_norm"), _AFFINE),
-    "prelu": {"weight": "alpha"},
-    "parameter": {"": "value"},
-}
+_NORM_VARIABLES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+_OTHER_VARIABLES = {"weight": "kernel", "bias": "bias", "": "value"}
 
 
 def variable(node: Node, name: str) -> str:
-    """The attribute of the Keras layer that holds a weight of the spec: ``kernel`` for the ``weight`` of a convolution."""
-    return _VARIABLES[node.layer.kind][name]
+    """The attribute of the Keras layer that holds a weight: ``kernel`` for the ``weight`` of a convolution."""
+    if isinstance(node.layer, Prelu):
+        return "alpha"
+    return (_NORM_VARIABLES if isinstance(node.layer, Normalisation) else _OTHER_VARIABLES)[name]
 
 
 def to_keras(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> Array:
-    """A weight in the order of the Keras variable of that shape; raises ValueError where it is no rearrangement of it."""
+    """A weight in the order of the Keras variable of that shape; raises ValueError where it does not fit."""
     found = _rearranged(node, name, array, shape)
     if found.shape != shape:
         raise ValueError(f"`{node.path}.{name}` of {array.shape} does not fit a variable of {shape}")

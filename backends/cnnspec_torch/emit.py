@@ -11,13 +11,12 @@ from typing_extensions import override
 
 from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
-from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, flat
-from cnnspec.codegen.naming import safe
+from cnnspec.codegen.header import header
+from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, flat, shown
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, chain, literal, plan
 from cnnspec.graph import Graph, Node
 from cnnspec.shapes import show
-from cnnspec.version import __version__
 from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS, initialisation
 
@@ -95,7 +94,7 @@ class _File:
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self.helpers] + definitions
         code = "\n\n\n".join("\n".join(lines) for lines in bodies)
         writer = Writer()
-        writer.lines += docstring(header(self.plan), 0)
+        writer.lines += docstring(header(self.plan, show, "channels x height x width"), 0)
         writer.blank()
         standard = []
         if re.search(r"\bOrderedDict\b", code):
@@ -112,27 +111,6 @@ class _File:
         writer.line("from torch import Tensor, nn")
         writer.blank(2)
         return writer.text() + code + "\n"
-
-
-def header(planned: Plan) -> str:
-    """The head of a generated file: spec, version, shapes, parameters and cost."""
-    graph = planned.graph
-    inputs = ", ".join(f"{port.name} {show(graph.values[port.value])}" for port in graph.inputs)
-    outputs = ", ".join(f"{port.name} {show(graph.values[port.value])}" for port in graph.outputs)
-    macs = f"{graph.macs:,}" if isinstance(graph.macs, int) else str(graph.macs)
-    file = graph.root.span.file.rpartition("/")[2]
-    fixed = [f"{n} = {literal(v)}" for n, v in graph.parameters.items() if n not in planned.carried]
-    lines = [
-        f"{graph.name}, generated from {file} by cnnspec {__version__}.",
-        "",
-        f"Input: {inputs} (channels x height x width)" if len(graph.values[graph.inputs[0].value]) == 3 else f"Input: {inputs}",
-        f"Output: {outputs}",
-        f"Parameters: {graph.params:,}",
-        f"Multiply-accumulates: {macs}",
-    ]
-    if fixed:
-        lines.append(f"Compiled with {', '.join(fixed)}")
-    return "\n".join(lines)
 
 
 class _Class:
@@ -213,11 +191,7 @@ class _Class:
         if auxiliary:
             self.forward.line("if self.training:")
             self.forward.line(f"    return {', '.join([*main, *auxiliary])}")
-        last = self.forward.lines[-1] if self.forward.lines else ""
-        start = f"{'    ' * 2}{main[0]} = "
-        if len(main) == 1 and not auxiliary and last.startswith(start):
-            self.forward.lines[-1] = f"{'    ' * 2}return {last.removeprefix(start)}"
-        else:
+        if len(main) > 1 or auxiliary or not self.forward.return_instead(main[0]):
             self.forward.line(f"return {', '.join(main)}")
 
     # -- the constructor
@@ -414,6 +388,8 @@ class _Class:
         while position < len(steps):
             step = steps[position]
             if step.kind == "choice":
+                for target, source in step.copies:
+                    writer.line(f"{target} = {source}")
                 writer.line(f"if {step.flag}:")
                 writer.indent += 1
                 self.run(step.bodies[0], writer)
@@ -459,7 +435,7 @@ class _Class:
             if len(whole) > 88 and rest.endswith(")") and _balanced(rest[:-1]):
                 writer.put(f"{targets} = ", Bracket(head + bracket, list(_split(rest[:-1]))))
             else:
-                writer.put(f"{targets} = ", expression.text, comment=step.shape)
+                writer.put(f"{targets} = ", expression.text, comment=shown(step.shapes, show))
         if training_only:
             writer.indent -= 1
         return position + 1
@@ -592,5 +568,3 @@ def _split(text: str) -> list[str]:
             start = position + 1
     return [*parts, text[start:].strip()]
 
-
-__all__ = ["emit", "safe"]

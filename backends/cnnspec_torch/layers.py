@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from cnnspec.codegen.emission import Argument, Construct, Emission, Formula, Place, Stage, Unsupported
+from cnnspec.codegen.plan import literal
 from cnnspec.graph import Node
 from cnnspec.initialisers import Initialiser
 from cnnspec.layers import activation, arithmetic, arrangement, regularisation
@@ -901,15 +902,15 @@ def _statement(init: Initialiser) -> str:
         nonlinearity = "relu" if family == "he" else "linear"
         return f'nn.init.kaiming_{form}_({{}}{mode}, nonlinearity="{nonlinearity}")'
     if kind == "orthogonal":
-        return "nn.init.orthogonal_({}" + (f", gain={init.scale!r})" if init.scale != 1 else ")")
+        return "nn.init.orthogonal_({}" + (f", gain={literal(init.scale)})" if init.scale != 1 else ")")
     if kind == "uniform":
-        return f"nn.init.uniform_({{}}, {init.value - init.scale!r}, {init.value + init.scale!r})"
+        return f"nn.init.uniform_({{}}, {literal(init.value - init.scale)}, {literal(init.value + init.scale)})"
     if kind == "constant" or (kind == "truncated_normal" and init.scale == 0):
-        return f"nn.init.constant_({{}}, {init.value!r})"
-    mean = f", mean={init.value!r}" if init.value else ""
+        return f"nn.init.constant_({{}}, {literal(init.value)})"
+    mean = f", mean={literal(init.value)}" if init.value else ""
     if kind == "normal":
-        return f"nn.init.normal_({{}}{mean}, std={init.scale!r})"
+        return f"nn.init.normal_({{}}{mean}, std={literal(init.scale)})"
     if kind == "truncated_normal":
         low, high = init.value - 2 * init.scale, init.value + 2 * init.scale
-        return f"nn.init.trunc_normal_({{}}{mean}, std={init.scale!r}, a={low!r}, b={high!r})"
+        return f"nn.init.trunc_normal_({{}}{mean}, std={literal(init.scale)}, a={literal(low)}, b={literal(high)})"
     return f"nn.init.{kind}_({{}})"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnnspec.cli.output import as_json, complain
 from cnnspec.cli.selection import Selection, Spec, as_json_option, chooses_model, coloured, select
+
+if TYPE_CHECKING:
+    from cnnspec.diagnostics import Diagnostic, Span
 
 
 @click.command("check", short_help="Check specs and show their totals.")
@@ -63,7 +67,7 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
     if names == [None]:
         names = [d.name.text for d in parsed.files[0].definitions if d.keyword == "model"]
     failed = False
-    seen = set()
+    seen: set[tuple[str, Span]] = set()
     for name in names or [None]:
         checked = api.check(parsed, model=name, parameters=selection.parameters, inputs=selection.inputs)
         # What is wrong with a block is found again by every model that uses it.
@@ -86,5 +90,5 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
     return failed
 
 
-def _failure(name: str | None, diagnostics: Any) -> dict[str, Any]:
+def _failure(name: str | None, diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     return {"model": name, "ok": False, "diagnostics": [d.as_json() for d in diagnostics]}

@@ -13,7 +13,9 @@ from cnnspec.cli.selection import select, takes_spec
 @click.command("compile", short_help="Write the code for a framework.")
 @takes_spec
 @click.option("--backend", "-b", metavar="NAME", required=True, help="The target, such as torch or keras.")
-@click.option("--output", "-o", metavar="FILE", type=click.Path(path_type=Path), help="Write here; whole or not at all.")
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(path_type=Path), help="Write here; whole or not at all."
+)
 def command(
     spec: str,
     model: str | None,

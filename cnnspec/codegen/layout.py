@@ -1,13 +1,15 @@
 """Laying out Python source as the usual formatters do, at 88 columns.
 
-A call that does not fit on its line is broken after its opening bracket, one argument a line with a trailing comma; formatters keep
-that form as it is.
+A call that does not fit on its line is broken after its opening bracket: plain arguments on one line where they fit, others one a
+line with a trailing comma, which formatters leave as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+
+from cnnspec.shapes import Shape
 
 WIDTH = 88
 INDENT = "    "
@@ -42,6 +44,12 @@ def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
     if isinstance(part, str) or not part.parts or len(line) <= WIDTH:
         return [line]
     lines = [f"{pad}{before}{part.prefix}{part.head}"]
+    inside = f"{pad}{INDENT}{', '.join(flat(inner) for inner in part.parts)}"
+    plain = all(isinstance(inner, str) for inner in part.parts)
+    # With a call of the result to break instead, formatters would leave the arguments on the line.
+    called = after.startswith("(") and len(f"{pad}{before}{flat(part)}(") <= WIDTH
+    if plain and len(inside) <= WIDTH and not called and after != ",":
+        return [*lines, inside, f"{pad}{part.closing}{after}"]
     for inner in part.parts:
         lines += lay_out("", inner, indent + 1, ",")
     return [*lines, f"{pad}{part.closing}{after}"]
@@ -53,16 +61,30 @@ class Writer:
 
     lines: list[str] = field(default_factory=list)
     indent: int = 0
+    _last: tuple[int, str, Part, str, str] | None = None
 
     def line(self, text: str = "") -> None:
+        self._last = None
         self.lines.append(f"{INDENT * self.indent}{text}" if text else "")
 
     def put(self, before: str, part: Part, after: str = "", comment: str = "") -> None:
         """A statement, with a trailing comment where there is room for it."""
+        self._last = (len(self.lines), before, part, after, comment)
         lines = lay_out(before, part, self.indent, after)
         if comment and len(lines) == 1 and len(lines[0]) + len(comment) + 4 <= WIDTH:
             lines[0] += f"  # {comment}"
         self.lines += lines
+
+    def return_instead(self, name: str) -> bool:
+        """Turn the last statement, if it is ``name = ...``, into ``return ...``; whether that was done."""
+        if self._last is None:
+            return False
+        start, before, part, after, comment = self._last
+        if before != f"{name} = " or not self.lines[start].startswith(f"{INDENT * self.indent}{before}"):
+            return False
+        del self.lines[start:]
+        self.put("return ", part, after, comment)
+        return True
 
     def blank(self, count: int = 1) -> None:
         self.lines += [""] * count
@@ -93,3 +115,8 @@ def arguments(texts: Iterable[tuple[str | None, str]]) -> list[Part]:
     return [text if name is None else f"{name}={text}" for name, text in texts]
 
 
+
+
+def shown(shapes: tuple[Shape, ...], show: Callable[[Shape], str]) -> str:
+    """A comment with the shapes of a statement's results."""
+    return " and ".join(map(show, shapes))

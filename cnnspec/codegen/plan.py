@@ -140,6 +140,8 @@ class Step:
     routine: Routine | None = None
     arguments: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[list[Step]] = field(default_factory=list)
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """Variables that a choice may change, set before it: name and source."""
     test: str = ""
     flag: str = ""
     count: str = ""
@@ -147,8 +149,11 @@ class Step:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     feeds_next: bool = False
-    shape: str = ""
+    shapes: tuple[Shape, ...] = ()
+    """The results' shapes, where every use has the same."""
     auxiliary: bool = False
+    hint: str = ""
+    """A name for the result where the spec gave none: that of the group around it."""
 
 
 @dataclass(slots=True)
@@ -796,13 +801,13 @@ class _Planner:
             text += (one if one.isdigit() else f"{{{one}}}") + after
         return text, True
 
-    def _shape(self, slot: Slot, body: Body) -> str:
+    def _shapes(self, slot: Slot, body: Body) -> tuple[Shape, ...]:
         shapes: set[tuple[Shape, ...]] = set()
         for context, piece in slot.pieces.items():
             if body.graph[context] == 0:
                 values = self.graphs[0].values
                 shapes.add(tuple(values[v] for v in piece.outputs))
-        return " and ".join(show(shape) for shape in shapes.pop()) if len(shapes) == 1 else ""
+        return shapes.pop() if len(shapes) == 1 else ()
 
     def _argument(self, arguments: list[Argument], contexts: Sequence[int], body: Body, names: Names, hint: str) -> tuple[str | None, str] | None:
         """An argument's text in all uses, or None where it is the target's default everywhere."""
@@ -849,7 +854,7 @@ class _Planner:
             stages.append(ResolvedStage(module, formula, stage.suffix, stage.attribute))
         step = Step(
             kind="apply", label=label, label_is_pattern=pattern, named=some.named, node=some.node, path=some.path, stages=stages,
-            finisher=all(emission.finisher for emission in emissions), shape=self._shape(slot, body), auxiliary=some.auxiliary,
+            finisher=all(emission.finisher for emission in emissions), shapes=self._shapes(slot, body), auxiliary=some.auxiliary,
         )  # fmt: skip
         flow.connect(step, slot)
         return step
@@ -868,7 +873,7 @@ class _Planner:
         label, pattern = self._label(slot, body, names)
         some = next(iter(slot.pieces.values()))
         step = Step(
-            kind="apply", label=label, label_is_pattern=pattern, named=some.named, path=some.path, shape=self._shape(slot, body),
+            kind="apply", label=label, label_is_pattern=pattern, named=some.named, path=some.path, shapes=self._shapes(slot, body),
             auxiliary=some.auxiliary,
         )  # fmt: skip
         if slot.bodies:
@@ -876,6 +881,9 @@ class _Planner:
             if opaque:
                 flow.connect(step, slot)
             step.bodies = [self._steps(slot.bodies[0], names, _Closed() if opaque else flow, variable)]
+            if label.isidentifier():
+                for inner in step.bodies[0]:
+                    inner.hint = inner.hint or label
             return step
         routines = {id(r): r for r in (self.routine_of(body.graph[c], piece) for c, piece in slot.pieces.items())}
         if len(routines) > 1:
@@ -908,8 +916,10 @@ class _Planner:
             test = self.resolve(other, body, names, hint)
         names.tests.append((test, taken if slot.bodies[0].slots else other))
         step = Step(kind="choice", test=test, flag=safe(hint))
+        flow.open(step, slot)
         first = self._steps(slot.bodies[0], names, flow, variable) if slot.bodies[0].slots else []
         second = self._steps(slot.bodies[1], names, flow, variable) if slot.bodies[1].slots else []
+        flow.close()
         step.bodies = [first, second] if slot.bodies[0].slots else [second, []]
         return [step]
 
@@ -972,6 +982,11 @@ class _Flow:
         self.position = 0
         self.loops: list[tuple[int, int]] = []
         self.root: dict[int, int] = {}
+        self.choices: list[tuple[Step, int]] = []
+        self.opened: tuple[int, ...] = ()
+        self.inside: dict[int, tuple[int, ...]] = {}
+        self.copies: dict[tuple[int, int], int] = {}
+        self.choice_of: dict[int, Step] = {}
         self.makers: dict[tuple[int, int], list[int]] = {}
         self.defined_at: dict[int, list[int]] = {}
         self.read_at: dict[int, list[int]] = {}
@@ -987,6 +1002,7 @@ class _Flow:
     def _new(self, position: int) -> int:
         number = len(self.root)
         self.root[number] = number
+        self.inside[number] = self.opened
         self.defined_at[number] = [position]
         self.read_at[number] = []
         return number
@@ -1002,7 +1018,7 @@ class _Flow:
             self.root[b] = a
         return a
 
-    def _read(self, slot_values: list[tuple[int, int]]) -> int:
+    def _read(self, slot_values: list[tuple[int, int]], copying: bool) -> int:
         """The definition that is read where each use reads one of these values, in (graph, value) pairs."""
         options = []
         for key in slot_values:
@@ -1010,10 +1026,42 @@ class _Flow:
         common = [d for d in options[0] if all(d in other for other in options[1:])]
         if common:
             return common[0]
-        definition = options[0][0]
-        for other in options[1:]:
-            definition = self._union(definition, other[0])
-        return definition
+        definitions = sorted({option[0] for option in options})
+        if copying:
+            definitions = self._with_copies(definitions)
+        for other in definitions[1:]:
+            self._union(definitions[0], other)
+        return definitions[0]
+
+    def _with_copies(self, definitions: list[int]) -> list[int]:
+        """Definitions of which some stand before a choice and some in it: the former as copies made at the choice."""
+        shared = min(len(self.inside[d]) for d in definitions)
+        choices = sorted(self.inside[d][shared] for d in definitions if len(self.inside[d]) > shared)
+        if not choices:
+            return definitions
+        choice = choices[0]
+        found = []
+        for d in definitions:
+            if len(self.inside[d]) > shared or self.defined_at[d][0] > self.choices[choice][1]:
+                found.append(d)
+                continue
+            if (choice, d) not in self.copies:
+                copy = self._new(self.choices[choice][1])
+                self.inside[copy] = self.inside[d]
+                self.copies[choice, d] = copy
+                self.read_at[d].append(self.choices[choice][1])
+            found.append(self.copies[choice, d])
+        return found
+
+    def open(self, step: Step, slot: Slot) -> None:
+        """Enter a choice."""
+        self.position += 1
+        self.opened = (*self.opened, len(self.choices))
+        self.choices.append((step, self.position))
+        self.choice_of[id(slot)] = step
+
+    def close(self) -> None:
+        self.opened = self.opened[:-1]
 
     def connect(self, step: Step, slot: Slot) -> None:
         self.position += 1
@@ -1056,37 +1104,59 @@ class _Flow:
         return found
 
     def results(self) -> list[str]:
-        """Name every variable and write the names into the steps; returns the names of the routine's outputs."""
+        """Name every variable and write the names into the steps; returns the names of the routine's outputs.
+
+        A variable that a choice changes is first tried without a copy of what it held, then with one.
+        """
+        definitions = len(self.root)
+        self.position += 1
+        try:
+            return self._attempt(copying=False)
+        except Differ:
+            for number in range(definitions):
+                self.root[number] = number
+                self.read_at[number] = []
+            return self._attempt(copying=True)
+
+    def _attempt(self, *, copying: bool) -> list[str]:
+        self.by_step.clear()
         for step, read_keys, write_keys, at in self.pending:
-            reads = [self._read(keys) for keys in read_keys]
+            reads = [self._read(keys, copying) for keys in read_keys]
             for definition in reads:
                 self.read_at[definition].append(at)
-            written = [key if isinstance(key, int) else self._read(key) for key in write_keys]
+            written = [key if isinstance(key, int) else self._read(key, copying) for key in write_keys]
             self.by_step[id(step)] = (step, reads, written, at)
-        self.position += 1
-        end = self.position
         outputs = []
         for position in range(len(self.uses[0][1].outputs)):
-            definition = self._read([(use, piece.outputs[position]) for use, (_, piece) in enumerate(self.uses)])
-            self.read_at[definition].append(end)
+            definition = self._read([(use, piece.outputs[position]) for use, (_, piece) in enumerate(self.uses)], copying)
+            self.read_at[definition].append(self.position)
             outputs.append(definition)
         names = self._name_all()
-        for step, reads, written, at in self.by_step.values():
+        for step, reads, written, _ in self.by_step.values():
             step.inputs = [names[self.find(d)] for d in reads]
             step.outputs = [names[self.find(d)] for d in written]
+        for (choice, source), copy in self.copies.items():
+            target, origin = names[self.find(copy)], names[self.find(source)]
+            if target != origin:
+                self.choices[choice][0].copies.append((target, origin))
         self._mark_feeds()
-        self.input_names = [names[self.find(d)] for d in range(len(self.input_names))]
+        input_names = [names[self.find(d)] for d in range(len(self.input_names))]
         results = [names[self.find(d)] for d in outputs]
         for use, (_, piece) in enumerate(self.uses):
-            variables = dict(zip(self.input_names, piece.inputs, strict=True))
+            variables = dict(zip(input_names, piece.inputs, strict=True))
             self._replay(self.body, use, variables)
             if [variables[name] for name in results] != list(piece.outputs):
                 raise Differ("values that would meet in one variable")
+        self.input_names = input_names
         return results
 
     def _replay(self, body: Body, context: int, variables: dict[str, int]) -> None:
         """Run one use in the variables that were chosen; raises `Differ` where a step would read another value than its own."""
         for slot in body.slots:
+            choice = self.choice_of.get(id(slot))
+            if choice is not None:
+                for target, source in choice.copies:
+                    variables[target] = variables[source]
             piece = slot.pieces.get(context)
             if piece is None:
                 continue
@@ -1130,19 +1200,24 @@ class _Flow:
         source: dict[int, int] = {}
         labels: dict[int, str] = {}
         for step, reads, written, _ in self.by_step.values():
-            if step.named and step.label.isidentifier() and len(written) == 1:
-                labels.setdefault(self.find(written[0]), safe(step.label))
+            own = step.label if step.named and step.label.isidentifier() else step.hint
+            if own and len(written) == 1:
+                labels.setdefault(self.find(written[0]), safe(own))
             for position, definition in enumerate(reads):
                 readers.setdefault(self.find(definition), []).append((position, self.find(written[0]) if written else -1))
             for definition in written:
                 if reads:
                     source.setdefault(self.find(definition), self.find(reads[0]))
+        copied = {self.find(copy): self.find(original) for (_, original), copy in self.copies.items()}
+        copies = set(self.copies.values())
+        # Up to the first change, a copy and its original hold the same.
+        changed = {key: self._interval([d for d in classes[key] if d not in copies]) for key in copied}
         busy: dict[str, list[tuple[int, int]]] = {}
         names: dict[int, str] = {}
         reserved = set()
 
         def free(name: str, key: int) -> bool:
-            first, last = intervals[key]
+            first, last = changed[key] if names.get(copied.get(key, -1)) == name else intervals[key]
             return name not in reserved and all(last <= a or first >= b for a, b in busy.get(name, []))
 
         def take(name: str, key: int) -> None:
@@ -1174,7 +1249,7 @@ class _Flow:
             reader = readers.get(key, [])
             aside = len(reader) == 1 and reader[0][0] > 0
             own = labels.get(key)
-            options = [wish(key), *((own, from_source) if aside else (from_source, own)), "x", "y", "z", *(f"x{n}" for n in range(2, len(classes) + 3))]
+            options = [names.get(copied.get(key, -1)), wish(key), own if aside else None, from_source, "x", own, "y", "z", *(f"x{n}" for n in range(2, len(classes) + 3))]
             take(next(name for name in options if name is not None and free(name, key)), key)
         return names
 
@@ -1197,6 +1272,14 @@ class _Closed(_Flow):
     def __init__(self) -> None:
         self.position = 0
         self.loops = []
+
+    @override
+    def open(self, step: Step, slot: Slot) -> None:
+        pass
+
+    @override
+    def close(self) -> None:
+        pass
 
     @override
     def connect(self, step: Step, slot: Slot) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, get_args
+from functools import cache
+from typing import Any, NamedTuple, NoReturn, get_args
 
 from cnnspec.diagnostics import Span, nearest
-from cnnspec.expand.functions import FUNCTIONS, INITIALISERS, LONGEST_LIST
+from cnnspec.expand.functions import FUNCTIONS, INITIALISERS, LONGEST_LIST, USAGE
 from cnnspec.expand.values import (
     UNKNOWN,
     BlockValue,
@@ -24,12 +25,16 @@ from cnnspec.expand.values import (
     Unknown,
     describe,
 )
-from cnnspec.initialisers import Initialiser
 from cnnspec.layers import LAYERS
 from cnnspec.shapes import Symbolic, UnknownSize, product
 from cnnspec.syntax import tree
 
 LARGEST_NUMBER = 10**18
+MOST_STEPS = 10_000_000
+LONGEST_STRING = 1000
+LONGEST_SIZE = 500
+"""Characters of a symbolic size as it is written."""
+DEEPEST_LIST = 8
 
 ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
@@ -47,10 +52,10 @@ ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 AXES = {2: ("channels", "length"), 3: ("channels", "height", "width"), 4: ("channels", "depth", "height", "width")}
-AXIS_WORDS = {"channels": 0}
 
 
-def _words() -> frozenset[str]:
+@cache
+def words() -> frozenset[str]:
     """Every word that some layer's argument takes, such as `same` or `bilinear`."""
     found: set[str] = set()
 
@@ -67,23 +72,43 @@ def _words() -> frozenset[str]:
     return frozenset(found)
 
 
-_WORDS: list[frozenset[str]] = []
-
-
-def words() -> frozenset[str]:
-    if not _WORDS:
-        _WORDS.append(_words())
-    return _WORDS[0]
-
-
 def number_like(value: Any) -> bool:
+    """Whether a value is a number, or a size that is one when it is known."""
     return isinstance(value, int | float | Symbolic) and not isinstance(value, bool)
+
+
+class GaveUp(Exception):
+    """A budget is spent; the diagnostic is recorded."""
+
+
+class LabelAt(NamedTuple):
+    """The label of a layer, and its place."""
+
+    text: str
+    span: Span
 
 
 class Expressions(ABC):
     """Evaluates expressions; what concerns layers and blocks is left to the subclass."""
 
-    definitions: dict[str, tree.Definition]
+    def __init__(self, definitions: dict[str, tree.Definition]) -> None:
+        self.definitions = definitions
+        self.steps = 0
+
+    @abstractmethod
+    def give_up(self, code: str, message: str, span: Span, help: str) -> NoReturn:
+        """Record an error that ends the expansion; raises `GaveUp`."""
+
+    def spend(self, steps: int, span: Span) -> None:
+        """Count work, one step for each expression, statement and entry of a list, so that every expansion ends."""
+        self.steps += steps
+        if self.steps > MOST_STEPS:
+            self.give_up(
+                "too-much-work",
+                f"expanding this model takes more than {MOST_STEPS:,} steps",
+                span,
+                "no network needs that many; is a size given where a count was meant?",
+            )
 
     @abstractmethod
     def call(
@@ -92,7 +117,7 @@ class Expressions(ABC):
         arguments: list[tuple[tree.Name | None, Given]],
         span: Span,
         frame: Frame,
-        label: tuple[str, Span] | None,
+        label: LabelAt | None,
     ) -> Any:
         """A layer, block or function called with arguments."""
 
@@ -108,27 +133,31 @@ class Expressions(ABC):
         right: Any,
         span: Span,
         frame: Frame,
-        label: tuple[str, Span] | None,
-        spans: tuple[Span, Span],
+        label: LabelAt | None,
+        operands: tuple[tree.Expression, tree.Expression],
     ) -> Any:
         """An operator with a tensor on at least one side."""
 
-    def evaluate(self, e: tree.Expression, frame: Frame, label: tuple[str, Span] | None = None) -> Any:
+    def evaluate(self, e: tree.Expression, frame: Frame, label: LabelAt | None = None) -> Any:
         """The value of an expression; raises `Problem`.
 
         A ``label`` names the layer that the expression applies, if it does.
         """
+        self.spend(1, e.span)
         match e:
             case tree.Name():
                 return self._name(e, frame)
-            case tree.Number() | tree.String() | tree.Boolean():
+            case tree.Number() | tree.Boolean():
                 return e.value
+            case tree.String():
+                return self._bounded_string(e.value, e.span)
             case tree.DimsLiteral():
                 return Dims(e.sizes)
             case tree.ListLiteral():
-                return [self.evaluate(item, frame) for item in e.items]
+                return self._literal(e, frame)
             case tree.TupleLiteral():
-                return tuple(self.evaluate(item, frame) for item in e.items)
+                items = self._literal(e, frame)
+                return items if isinstance(items, Unknown) else tuple(items)
             case tree.Pipeline():
                 return self.pipeline(e, frame)
             case tree.Call():
@@ -143,7 +172,7 @@ class Expressions(ABC):
             case tree.Index():
                 return self._index(e, frame)
             case tree.Unary():
-                return self._unary(e, frame)
+                return self._unary(e, frame, label)
             case tree.Binary():
                 return self._binary(e, frame, label)
             case tree.Conditional():
@@ -154,30 +183,39 @@ class Expressions(ABC):
             case tree.Group():
                 return GroupValue(e, frame)
             case tree.Labelled():
-                text = self.label_text(e.label, frame)
-                value = self.evaluate(e.value, frame, (text, e.label.span))
-                if isinstance(value, LabelledValue):
-                    raise Problem(
-                        "two-labels",
-                        "a layer has one label, and this has two",
-                        e.span,
-                        notes=((value.span, "the other label"),),
-                        help="keep one of them",
-                    )
-                if isinstance(value, LayerValue | BlockValue | GroupValue):
-                    return LabelledValue(text, e.label.span, value)
-                if isinstance(value, Tensor | Unknown | tuple) and isinstance(e.value, tree.Call | tree.Binary):
-                    return value
-                raise Problem(
-                    "not-a-layer",
-                    f"a label names a layer, and this is {describe(value)}",
-                    e.value.span,
-                    help=f"to name a value, write `{text} = ...`",
-                )
+                return self._labelled(e, frame)
         raise AssertionError(e)
 
+    def _literal(self, e: tree.ListLiteral | tree.TupleLiteral, frame: Frame) -> Any:
+        items = [self.evaluate(item, frame) for item in e.items]
+        return UNKNOWN if any(isinstance(item, Unknown) for item in items) else self.bounded_list(items, e.span)
+
+    def _labelled(self, e: tree.Labelled, frame: Frame) -> Any:
+        """A layer with its label, applied already where it is called on values."""
+        text = self.label_text(e.label, frame)
+        value = self.evaluate(e.value, frame, LabelAt(text, e.label.span) if text else None)
+        if isinstance(value, LabelledValue):
+            raise Problem(
+                "two-labels",
+                "a layer has one label, and this has two",
+                e.label.span,
+                notes=((value.span, "the other label"),),
+                help="keep one of them",
+            )
+        if isinstance(value, LayerValue | BlockValue | GroupValue):
+            return LabelledValue(text, e.label.span, value) if text else UNKNOWN
+        applied = isinstance(e.value, tree.Call | tree.Binary | tree.Unary | tree.Conditional)
+        if isinstance(value, Unknown) or (isinstance(value, Tensor | tuple) and applied):
+            return value
+        raise Problem(
+            "not-a-layer",
+            f"a label names a layer, and this is {describe(value)}",
+            e.value.span,
+            help=f"to name a value, write `{text} = ...`",
+        )
+
     def label_text(self, label: tree.Label, frame: Frame) -> str:
-        """A label with its interpolations filled in, checked to be a name or a dotted path."""
+        """A label with its interpolations filled in; empty where one of them is unknown."""
         text = ""
         for part in label.parts:
             if isinstance(part, str):
@@ -185,16 +223,15 @@ class Expressions(ABC):
                 continue
             value = self.evaluate(part, frame)
             if isinstance(value, Unknown):
-                text += "unknown"
-            elif (isinstance(value, int) and not isinstance(value, bool) and value >= 0) or isinstance(value, str):
-                text += str(value)
-            else:
+                return ""
+            if not (isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)):
                 raise Problem(
                     "bad-name",
                     f"a label is made of text and whole numbers, not {describe(value)}",
                     part.span,
                     help="use a whole number of at least 0, or a string",
                 )
+            text += str(value)
         return text
 
     def _name(self, e: tree.Name, frame: Frame) -> Any:
@@ -248,7 +285,7 @@ class Expressions(ABC):
                 "no-attribute",
                 f"{describe(value)} has no `{e.name.text}`",
                 e.span,
-                help="only values of the network have attributes: channels, height, width, shape",
+                help="values of the network have attributes, such as `x.channels`, `x.height` and `x.shape`",
             )
         names = AXES.get(len(value.shape), ("channels",))
         if e.name.text in names[: len(value.shape)]:
@@ -281,7 +318,12 @@ class Expressions(ABC):
                 help="to take channels of a value, use `slice(x, start, stop)`",
             )
         if not isinstance(index, int) or isinstance(index, bool):
-            raise Problem("bad-index", f"an index is a whole number, not {describe(index)}", e.index.span)
+            raise Problem(
+                "bad-index",
+                f"an index is a whole number, not {describe(index)}",
+                e.index.span,
+                help="indices count from 0; negative ones from the end",
+            )
         if not -len(value) <= index < len(value):
             raise Problem(
                 "bad-index",
@@ -291,26 +333,27 @@ class Expressions(ABC):
             )
         return value[index]
 
-    def _unary(self, e: tree.Unary, frame: Frame) -> Any:
+    def _unary(self, e: tree.Unary, frame: Frame, label: LabelAt | None) -> Any:
         if e.operator == "not":
             test = self.truth(e.operand, frame)
             return UNKNOWN if test is None else not test
         value = self.evaluate(e.operand, frame)
         if isinstance(value, Unknown):
             return UNKNOWN
+        if isinstance(value, Tensor) and e.operator == "-":
+            return self.combine("*", value, -1, e.span, frame, label, (e.operand, e))
         if isinstance(value, Tensor):
-            return (
-                self.combine("*", value, -1, e.span, frame, None, (e.operand.span, e.span))
-                if e.operator == "-"
-                else value
-            )
+            return value
         if not number_like(value):
             raise Problem(
-                "type-mismatch", f"`{e.operator}` needs a number, and this is {describe(value)}", e.operand.span
+                "type-mismatch",
+                f"`{e.operator}` needs a number, and this is {describe(value)}",
+                e.operand.span,
+                help="numbers and values of the network have signs",
             )
         return -value if e.operator == "-" else value
 
-    def _binary(self, e: tree.Binary, frame: Frame, label: tuple[str, Span] | None) -> Any:
+    def _binary(self, e: tree.Binary, frame: Frame, label: LabelAt | None) -> Any:
         if e.operator in ("and", "or"):
             left_truth = self.truth(e.left, frame)
             if left_truth is None:
@@ -325,9 +368,7 @@ class Expressions(ABC):
             return UNKNOWN
         return self.operate(e, left, right, frame, label)
 
-    def operate(
-        self, e: tree.Binary, left: Any, right: Any, frame: Frame, label: tuple[str, Span] | None = None
-    ) -> Any:
+    def operate(self, e: tree.Binary, left: Any, right: Any, frame: Frame, label: LabelAt | None = None) -> Any:
         """``left operator right`` on values."""
         symbol = e.operator
         if symbol in ("==", "!="):
@@ -340,72 +381,75 @@ class Expressions(ABC):
                     e.span,
                     help="only numbers have an order",
                 )
-            return self._compute(lambda: ORDER[symbol](left, right), e)
+            return self._compute(ORDER[symbol], left, right, e)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
-            return self.combine(symbol, left, right, e.span, frame, label, (e.left.span, e.right.span))
-        if (
-            symbol == "+"
-            and isinstance(left, list | tuple)
-            and isinstance(right, list | tuple)
-            and (isinstance(left, list) == isinstance(right, list))
-        ):
-            return self._bounded([*left, *right] if isinstance(left, list) else (*left, *right), e)
-        if symbol == "+" and isinstance(left, str) and isinstance(right, str):
-            return left + right
+            return self.combine(symbol, left, right, e.span, frame, label, (e.left, e.right))
+        if number_like(left) and number_like(right):
+            return self._arithmetic(symbol, left, right, e)
+        if symbol == "+":
+            if isinstance(left, list) and isinstance(right, list):
+                return self.bounded_list([*left, *right], e.span)
+            if isinstance(left, tuple) and isinstance(right, tuple):
+                return self.bounded_list((*left, *right), e.span)
+            if isinstance(left, str) and isinstance(right, str):
+                return self._bounded_string(left + right, e.span)
         if symbol == "*" and isinstance(left, list) and isinstance(right, int) and not isinstance(right, bool):
             if len(left) * right > LONGEST_LIST:
-                raise Problem(
-                    "too-large",
-                    f"a list of {len(left) * right:,} is too long",
-                    e.span,
-                    help=f"lists have at most {LONGEST_LIST:,} entries",
-                )
-            return left * right
-        if not (number_like(left) and number_like(right)):
-            raise Problem(
-                "type-mismatch",
-                f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}",
-                e.span,
-                help="arithmetic needs numbers, or values of the network",
-            )
-        if symbol in ("/", "//", "%") and right == 0:
-            raise Problem("division-by-zero", "division by zero", e.span, notes=((e.right.span, "this is 0"),))
+                raise too_long(len(left) * right, e.span)
+            return self.bounded_list(left * right, e.span)
+        raise Problem(
+            "type-mismatch",
+            f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}",
+            e.span,
+            help="arithmetic needs numbers, or values of the network",
+        )
+
+    def _arithmetic(self, symbol: str, left: Any, right: Any, e: tree.Binary) -> Any:
+        """``left symbol right`` on numbers and sizes."""
+        for value, other in ((left, right), (right, left)):
+            if isinstance(value, Symbolic) and (isinstance(other, float) or symbol in ("/", "%", "**")):
+                raise self.unknown_size(value, e.span)
+        if symbol in ("/", "//", "%") and not isinstance(right, Symbolic) and right == 0:
+            raise Problem("division-by-zero", "division by zero", e.right.span, help="this must not be 0")
         if symbol == "**" and (abs(right) > 64 or abs(left) > 10**6):
             raise Problem(
                 "too-large",
                 f"{describe(left)} ** {describe(right)} is too large to compute",
                 e.span,
-                help="exponents go up to 64 and bases up to 1,000,000",
+                help="exponents go up to 64, and bases up to 1,000,000",
             )
-        return self._compute(lambda: ARITHMETIC[symbol](left, right), e)
+        return self._compute(ARITHMETIC[symbol], left, right, e)
 
     def _equal(self, left: Any, right: Any, e: tree.Binary) -> bool:
-        if isinstance(left, Symbolic) != isinstance(right, Symbolic) and number_like(left) and number_like(right):
-            unknown = left if isinstance(left, Symbolic) else right
-            raise self.unknown_size(unknown, e.span)
-        if isinstance(left, tuple) and isinstance(right, list | tuple):
-            return tuple(left) == tuple(right)
-        if isinstance(left, Tensor | LayerValue | BlockValue | GroupValue) or isinstance(
-            right, Tensor | LayerValue | BlockValue | GroupValue
-        ):
-            raise Problem(
-                "type-mismatch",
-                f"cannot compare {describe(left)} with {describe(right)}",
-                e.span,
-                help="compare numbers, words, lists or shapes, as in `x.shape == y.shape`",
-            )
-        return bool(left == right)
+        if isinstance(left, list | tuple | range) and isinstance(right, list | tuple | range):
+            self.spend(min(len(left), len(right)), e.span)
+            return len(left) == len(right) and all(self._equal(a, b, e) for a, b in zip(left, right, strict=True))
+        for value in (left, right):
+            if isinstance(value, Tensor | LayerValue | BlockValue | GroupValue):
+                raise Problem(
+                    "type-mismatch",
+                    f"cannot compare {describe(left)} with {describe(right)}",
+                    e.span,
+                    help="compare numbers, words, lists or shapes, as in `x.shape == y.shape`",
+                )
+            if isinstance(value, Symbolic) and number_like(left) and number_like(right):
+                difference = None if float in (type(left), type(right)) else left - right
+                if not isinstance(difference, int):
+                    raise self.unknown_size(value, e.span)
+                return difference == 0
+        return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
-    def _compute(self, compute: Callable[[], Any], e: tree.Expression) -> Any:
+    def _compute(self, compute: Callable[[Any, Any], Any], left: Any, right: Any, e: tree.Expression) -> Any:
         try:
-            value = compute()
+            value = compute(left, right)
         except UnknownSize as error:
             raise self.unknown_size(error.size, e.span) from None
-        except (ArithmeticError, ValueError, TypeError):
-            raise Problem("bad-arithmetic", "this has no value as a number", e.span) from None
-        return self._bounded_number(value, e)
+        except ArithmeticError:
+            raise _no_number(e.span) from None
+        return self.bounded_number(value, e.span)
 
     def unknown_size(self, size: Any, span: Span) -> Problem:
+        """The error of a step that needs the number behind a symbolic size."""
         return Problem(
             "symbolic-size",
             f"this needs to know the size {size}, which the input leaves open",
@@ -413,53 +457,72 @@ class Expressions(ABC):
             help="give the model's input a fixed size, as in `input image: 3x224x224`, or `--input 3x224x224`",
         )
 
-    def _bounded_number(self, value: Any, e: tree.Expression) -> Any:
-        if isinstance(value, complex) or (isinstance(value, float) and value != value):
-            raise Problem("bad-arithmetic", "this has no value as a number", e.span)
-        if isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
-            raise Problem("too-large", "this number is larger than 10^18", e.span)
+    def bounded_number(self, value: Any, span: Span) -> Any:
+        """The number, unless it is none or so large that arithmetic on it would take long."""
+        if isinstance(value, complex):
+            raise _no_number(span)
+        if isinstance(value, Symbolic):
+            if len(str(value)) > LONGEST_SIZE:
+                raise Problem(
+                    "too-large",
+                    f"a size has grown to a formula of more than {LONGEST_SIZE} characters",
+                    span,
+                    help="give the model's input a fixed size",
+                )
+        elif isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
+            raise Problem("too-large", "this number is larger than 10^18", span, help="no size is that large")
         return value
 
-    def _bounded(self, value: Any, e: tree.Expression) -> Any:
-        if len(value) > LONGEST_LIST:
+    def bounded_list(self, value: Any, span: Span) -> Any:
+        """The list, unless it is so long or so deep that work on it would take long."""
+        entries = extent(value)
+        if entries > LONGEST_LIST:
+            raise too_long(entries, span)
+        self.spend(entries, span)
+        return value
+
+    def _bounded_string(self, value: str, span: Span) -> str:
+        if len(value) > LONGEST_STRING:
             raise Problem(
                 "too-large",
-                f"a list of {len(value):,} is too long",
-                e.span,
-                help=f"lists have at most {LONGEST_LIST:,} entries",
+                f"a string of {len(value):,} characters is too long",
+                span,
+                help=f"strings have at most {LONGEST_STRING:,}",
             )
         return value
 
     def call_function(self, function: Function, arguments: list[tuple[tree.Name | None, Given]], span: Span) -> Any:
         """A pure function's value."""
+        name = function.name
         if any(isinstance(given.value, Unknown) for _, given in arguments):
             return UNKNOWN
+        symbolic = None
         for _, given in arguments:
             items = given.value if isinstance(given.value, list | tuple) else [given.value]
-            if any(isinstance(item, Unknown) for item in items):
-                return UNKNOWN
-            if isinstance(given.value, Tensor | LayerValue | BlockValue | GroupValue):
+            self.spend(extent(given.value), span)
+            for item in items:
+                if isinstance(item, Unknown):
+                    return UNKNOWN
+                if isinstance(item, Symbolic):
+                    symbolic = item
+            if isinstance(given.value, Tensor | LayerValue | BlockValue | GroupValue | LabelledValue):
                 raise Problem(
                     "type-mismatch",
-                    f"`{function.name}` works on numbers and lists, not on {describe(given.value)}",
+                    f"`{name}` works on numbers and lists, not on {describe(given.value)}",
                     given.span,
                     help="functions of values are layers; `cnnspec layers` lists them",
                 )
         positional = [given.value for name, given in arguments if name is None]
         named = {name.text: given.value for name, given in arguments if name is not None}
-        implementation = FUNCTIONS[function.name]
         try:
-            value = implementation(*positional, **named)
+            value = FUNCTIONS[name](*positional, **named)
         except UnknownSize as error:
             raise self.unknown_size(error.size, span) from None
-        except TypeError as error:
-            raise Problem(
-                "bad-call", f"`{function.name}` does not take these arguments", span, help=_plain_reason(error)
-            ) from None
-        except (ValueError, ArithmeticError) as error:
-            raise Problem("bad-call", f"`{function.name}` has no value here", span, help=_plain_reason(error)) from None
-        if isinstance(value, Initialiser):
-            return value
+        except (TypeError, ValueError, ArithmeticError) as error:
+            if symbolic is not None:
+                raise self.unknown_size(symbolic, span) from None
+            what = "does not take these arguments" if isinstance(error, TypeError) else "has no value here"
+            raise Problem("bad-call", f"`{name}` {what}", span, help=f"it is used like {USAGE[name]}") from None
         if isinstance(value, range) and len(value) > LONGEST_LIST:
             raise Problem(
                 "too-many-turns",
@@ -467,9 +530,37 @@ class Expressions(ABC):
                 span,
                 help=f"a loop makes at most {LONGEST_LIST:,} turns",
             )
-        return value
+        if isinstance(value, list | tuple):
+            return self.bounded_list(value, span)
+        return self.bounded_number(value, span)
 
 
-def _plain_reason(error: Exception) -> str:
-    text = str(error).splitlines()[0]
-    return text.replace("<lambda>", "it").replace("_flat.<locals>.it", "it").split("() ", 1)[-1]
+def extent(value: Any, depth: int = DEEPEST_LIST) -> int:
+    """How many entries a list has with all its inner lists; more than any may have where they nest too deep."""
+    if isinstance(value, range):
+        return len(value)
+    if not isinstance(value, list | tuple):
+        return 1
+    if not depth:
+        return LONGEST_LIST + 1
+    total = len(value)
+    for item in value:
+        if isinstance(item, list | tuple | range):
+            total += extent(item, depth - 1)
+            if total > LONGEST_LIST:
+                break
+    return total
+
+
+def too_long(entries: int, span: Span) -> Problem:
+    """The error of a list that is too long."""
+    return Problem(
+        "too-large",
+        f"a list of {entries:,} entries is too long" if entries <= 10**18 else "this list is too long",
+        span,
+        help=f"lists have at most {LONGEST_LIST:,} entries, and nest at most {DEEPEST_LIST} deep",
+    )
+
+
+def _no_number(span: Span) -> Problem:
+    return Problem("bad-arithmetic", "this has no value as a number", span, help="roots and powers must be real numbers")

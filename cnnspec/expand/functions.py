@@ -80,6 +80,34 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 """Every function by its name.  Half-way cases of `round` go to the even neighbour, as in IEEE 754."""
 
+USAGE: dict[str, str] = {
+    "min": "`min(a, b)` or `min([a, b, c])`, on numbers",
+    "max": "`max(a, b)` or `max([a, b, c])`, on numbers",
+    "abs": "`abs(x)`, on a number",
+    "ceil": "`ceil(x)`, on a number",
+    "floor": "`floor(x)`, on a number",
+    "round": "`round(x)`, on a number",
+    "sqrt": "`sqrt(x)`, on a number of at least 0",
+    "log2": "`log2(x)`, on a number above 0",
+    "len": "`len([a, b, c])`, on a list",
+    "sum": "`sum([a, b, c])`, on a list of numbers",
+    "range": "`range(stop)`, `range(start, stop)` or `range(start, stop, step)`, on whole numbers, with a step that is not 0",
+    "zip": "`zip([a, b], [c, d])`, on lists of one length",
+    "enumerate": "`enumerate([a, b, c])`, on a list",
+    "linspace": "`linspace(first, last, count)`, on two numbers and a whole one",
+    "round_to": "`round_to(x, multiple)`, on numbers, with a multiple of at least 1",
+    "constant": "`constant(value)`",
+    "normal": "`normal(std)` or `normal(std, mean)`",
+    "truncated_normal": "`truncated_normal(std)` or `truncated_normal(std, mean)`",
+    "uniform": "`uniform(low, high)`",
+    "orthogonal": "`orthogonal` or `orthogonal(gain)`",
+    **{
+        name: f"`{name}` or `{name}(fan = out)`"
+        for name in ("he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform")
+    },
+}
+"""How every function is used, for the help line of a call that went wrong."""
+
 INITIALISERS: dict[str, Initialiser] = {
     "zeros": Initialiser(distribution="zeros"),
     "ones": Initialiser(distribution="ones"),

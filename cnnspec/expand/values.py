@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnspec.diagnostics import Diagnostic, Span
 from cnnspec.graph import Item
+from cnnspec.initialisers import Initialiser
 from cnnspec.layers.base import Layer
 from cnnspec.shapes import Shape, show
 from cnnspec.syntax import tree
@@ -96,6 +97,15 @@ class Function:
     name: str
 
 
+class Result(NamedTuple):
+    """An output of a body."""
+
+    name: str
+    value: Tensor | Unknown
+    auxiliary: bool
+    span: Span
+
+
 @dataclass(slots=True)
 class Frame:
     """The names, the flow and the layers of one body while it is run."""
@@ -112,7 +122,9 @@ class Frame:
     """The values given to the block's inputs, in order."""
     declared: bool = False
     """Whether the body has had an `input` statement."""
-    outputs: list[tuple[str, Any, bool, Span]] = field(default_factory=list)
+    input_span: Span | None = None
+    """Where the body declares its inputs."""
+    outputs: list[Result] = field(default_factory=list)
     bindings: list[tuple[str, int]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -135,7 +147,7 @@ class Frame:
         return f"{self.path}.{label}" if self.path else label
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, depth: int = 3) -> str:
     """A value in a message: what it is, and what it says."""
     if isinstance(value, Tensor):
         return f"a value of the network ({show(value.shape)})"
@@ -155,12 +167,15 @@ def describe(value: Any) -> str:
         return "x".join(map(str, value))
     if isinstance(value, str):
         return f'"{value}"' if len(value) < 40 else f'"{value[:36]}..."'
+    if isinstance(value, Initialiser):
+        return f"the initialiser `{value.distribution}`"
     if isinstance(value, range):
         return f"a range of {len(value)}"
     if isinstance(value, list | tuple):
         if any(isinstance(item, Tensor) for item in value):
             return f"{len(value)} values of the network"
-        inner = ", ".join(map(describe, value[:4])) + (", ..." if len(value) > 4 else "")
+        inner = ", ".join(describe(item, depth - 1) for item in value[:4]) if depth else "..."
+        inner += ", ..." if depth and len(value) > 4 else ""
         return f"[{inner}]" if isinstance(value, list) else f"({inner})"
     text = str(value)
     return text if len(text) < 40 else text[:36] + "..."

@@ -11,6 +11,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from cnnspec.graph import Graph, Node
 from cnnspec.layers.base import EVERYTHING, RuleError, Window
 from cnnspec.shapes import Dim, Shape
@@ -34,6 +36,7 @@ class Field(NamedTuple):
     offset: tuple[Position, ...]
     whole: bool = False
 
+    @override
     def __str__(self) -> str:
         if self.whole:
             return "all"

@@ -26,7 +26,7 @@ DEEPEST = 100
 
 
 def as_data(graph: Graph) -> dict[str, Any]:
-    """The facts of a graph as plain data, for JSON.  Symbolic sizes are text; ``params`` leaves out running statistics."""
+    """The facts of a graph as plain data, for JSON.  Symbolic sizes are text; ``params`` has no running statistics."""
     memory = activation_memory(graph)
     training = training_macs(graph)
     fields = receptive_fields(graph)
@@ -133,8 +133,9 @@ class _Place:
             return _kind(self.node.layer) + (" (auxiliary)" if self.node.auxiliary else "")
         if self.kind:
             return self.kind
-        kinds = {child.kind for child in self.children.values()}
-        return f"{len(self.children)} x {kinds.pop()}" if len(self.children) > 1 and len(kinds) == 1 and all(kinds) else ""
+        kinds = [child.kind for child in self.children.values()]
+        alike = len(kinds) > 1 and set(kinds) == {kinds[0]} != {""}
+        return f"{len(kinds)} x {kinds[0]}" if alike else ""
 
 
 def _places(graph: Graph) -> _Place:

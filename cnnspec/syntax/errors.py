@@ -99,8 +99,8 @@ class _Stop:
     def here(self) -> Span:
         return self.span(self.position, max(1, len(self.found)))
 
-    def error(self, code: str, message: str, label: str = "", help: str = "", **more: Any) -> Diagnostic:
-        return Diagnostic(code, message, self.here, label, help=help, **more)
+    def error(self, code: str, message: str, label: str = "", help: str = "") -> Diagnostic:
+        return Diagnostic(code, message, self.here, label, help=help)
 
 
 def explain(error: lark.UnexpectedInput, text: str, file: str, origin: Span | None = None) -> Diagnostic:
@@ -159,8 +159,7 @@ def _character(stop: _Stop) -> Diagnostic:
     help = _INSTEAD.get(sign, "")
     if not help and sign.isalpha():
         help = "names are made of the letters a to z, digits and `_`; other letters may stand in comments and strings"
-    what = "the character" if sign.isprintable() else "the control character"
-    message = f"{what} {shown} has no meaning here"
+    message = f"the character {shown} has no meaning here"
     return Diagnostic("unexpected-character", message, stop.span(stop.position), help=help)
 
 
@@ -295,7 +294,22 @@ def _definition(stop: _Stop) -> Diagnostic | None:
 def _top(stop: _Stop) -> Diagnostic | None:
     if stop.origin is None and not stop.at_end and not stop.open_brackets and stop.accepts >= {"BLOCK", "MODEL"}:
         help = "put it into the braces of a `model Name { ... }`"
+        if stop.found == "{":
+            help = "a body begins on the line of its name: `model Name {`"
         return stop.error("misplaced-statement", f"{stop.shown} stands outside every block and model", help=help)
+    return None
+
+
+def _base(stop: _Stop) -> Diagnostic | None:
+    """What stands behind ``model Name =``, the one place that takes a call and no other expression."""
+    begins = "NUMBER" in stop.accepts and not stop.accepts & {"SIGN", "COMPARISON"}
+    goes_on = stop.accepts >= {"LBRACE", "LPAR", "_NEWLINE"} and "_ARROW" not in stop.accepts
+    if begins and stop.found == "{":
+        return stop.error("bad-base", "a model with a body has no `=`", help="remove the `=`")
+    if begins or goes_on:
+        where = "where a model should stand" if begins else "behind the model that this one derives from"
+        help = "it is called once, on this line: `model Small(classes = 10) = Net(2, classes)`"
+        return stop.error("bad-base", f"found {stop.shown} {where}", help=help)
     return None
 
 
@@ -401,6 +415,7 @@ _SLIPS: Final[tuple[Callable[[_Stop], Diagnostic | None], ...]] = (
     _else,
     _definition,
     _top,
+    _base,
     _reserved,
     _comparison,
     _equals,
@@ -435,9 +450,7 @@ _IN_WORDS: Final = {
 def _expected(stop: _Stop) -> Diagnostic:
     accepts = set(stop.accepts)
     words: list[str] = []
-    if accepts >= {"BLOCK", "MODEL"}:
-        words.append("`model`, `block` or `use`")
-    elif "EXPECT" in accepts:
+    if "EXPECT" in accepts:
         words.append("a statement")
         accepts -= {"LBRACE", "OUTPUT", "_NEWLINE"}
     elif "NUMBER" in accepts:

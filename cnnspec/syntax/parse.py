@@ -290,6 +290,38 @@ class _Builder:
         span = self.span(keyword, keyword).to(body.span)
         return Definition(span, keyword.value, name, parameters[0] if parameters else (), body.statements)
 
+    def derived(self, children: list[Any]) -> Definition:
+        keyword, name, *middle = children
+        claims = middle.pop() if isinstance(middle[-1], _Body) else None
+        base = middle.pop()
+        span = self.span(keyword, keyword).to(claims.span if claims else base.span)
+        call = Call(base.span, base, (), base.depth) if isinstance(base, Name) else base
+        if not isinstance(call, Call) or not isinstance(call.function, Name):
+            _refuse(
+                "bad-base",
+                "a model derives from a model",
+                base.span,
+                "this is no call of one",
+                help=f"as in `model {name.text} = Base(10)`; with a body, there is no `=`",
+            )
+        if keyword.type != "MODEL":
+            _refuse(
+                "bad-base",
+                "only a model can derive from another",
+                name.span,
+                help=f"give it a body: `block {name.text} {{ {call.function.text}(...) }}`",
+            )
+        for statement in claims.statements if claims else ():
+            if not isinstance(statement, Expect):
+                _refuse(
+                    "misplaced-statement",
+                    f"a derived model has only `expect` statements: its layers are those of `{call.function.text}`",
+                    statement.span,
+                    help=f"move it to `{call.function.text}`, under a condition that a parameter decides",
+                )
+        statements = claims.statements if claims else ()
+        return Definition(span, keyword.value, name, middle[0] if middle else (), statements, call)
+
     def parameters(self, children: list[Any]) -> tuple[Parameter, ...]:
         return tuple(children[1:-1])
 

@@ -1,6 +1,7 @@
 """The syntax tree: what a `.cnn` file says, with the place of every word.
 
-Plain slotted dataclasses.  Every node has a ``span``.  Expressions know their ``depth`` so that nesting can be
+Plain slotted dataclasses, never changed once made: freezing would make this module twice as slow to import and each
+node three times as slow to make.  Every node has a ``span``.  Expressions know their ``depth`` so that nesting can be
 bounded while the tree is built, and no later walk over it can exhaust the stack.
 """
 
@@ -12,7 +13,7 @@ from typing import Literal
 from cnnspec.diagnostics import Span
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Name:
     """``width``."""
 
@@ -21,7 +22,7 @@ class Name:
     depth: int = 1
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Number:
     """``25_557_032`` or ``1e-3``; ``text`` keeps how it was written."""
 
@@ -31,7 +32,7 @@ class Number:
     depth: int = 1
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class String:
     """``"block1-0"``, without its quotes."""
 
@@ -40,7 +41,7 @@ class String:
     depth: int = 1
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Boolean:
     """``true`` or ``false``."""
 
@@ -49,7 +50,7 @@ class Boolean:
     depth: int = 1
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class DimsLiteral:
     """``3x224x224``."""
 
@@ -58,7 +59,7 @@ class DimsLiteral:
     depth: int = 1
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class ListLiteral:
     """``[1, H, W]``."""
 
@@ -67,7 +68,7 @@ class ListLiteral:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class TupleLiteral:
     """``(64, 3)``; one value in parentheses is that value, ``(64,)`` a tuple of one."""
 
@@ -76,9 +77,9 @@ class TupleLiteral:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Attribute:
-    """``x.channels``; in the claims of `expect` also a path such as ``layer1.0.conv1`` (then ``name`` may be digits)."""
+    """``x.channels``; in a claim also a path such as ``layer1.0.conv1`` (then ``name`` may be digits)."""
 
     span: Span
     value: Expression
@@ -86,7 +87,7 @@ class Attribute:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Index:
     """``widths[i]``."""
 
@@ -96,7 +97,7 @@ class Index:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Argument:
     """``stride = 2`` or a value alone.  The value may be a pipeline: ``concat(left, right -> relu)``."""
 
@@ -106,7 +107,7 @@ class Argument:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Call:
     """``conv(64, 3x3, stride = 2)``."""
 
@@ -116,7 +117,7 @@ class Call:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Unary:
     """``-x``, ``+x`` or ``not x``."""
 
@@ -126,7 +127,7 @@ class Unary:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Binary:
     """``left operator right``; comparisons do not chain."""
 
@@ -137,7 +138,7 @@ class Binary:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Conditional:
     """``if test then yes else no``."""
 
@@ -148,7 +149,7 @@ class Conditional:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Label:
     """The name given to a layer: text and interpolated expressions in turn, as in ``layer{i}.{j}``.
 
@@ -161,7 +162,7 @@ class Label:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Group:
     """``{ conv(64) -> batch_norm }``: a body used as a layer."""
 
@@ -170,7 +171,7 @@ class Group:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Labelled:
     """``conv1: conv(64, 3x3)``."""
 
@@ -180,7 +181,7 @@ class Labelled:
     depth: int
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Pipeline:
     """``a -> b -> c``: two stages or more."""
 
@@ -209,7 +210,7 @@ Expression = (
 )
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Input:
     """``input image: 3x224x224``; in a block ``input x`` or ``input a, b``.  ``shape`` belongs to a single name."""
 
@@ -218,7 +219,7 @@ class Input:
     shape: Expression | None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Output:
     """``output x``, ``output logits = x -> dense(10)``, ``auxiliary output aux1 = ...``, ``output a, b``."""
 
@@ -228,7 +229,7 @@ class Output:
     auxiliary: bool
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Binding:
     """``y = x -> relu`` or ``left, right = split(x, 2)``."""
 
@@ -237,7 +238,7 @@ class Binding:
     value: Expression
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Flow:
     """A bare expression: it moves the flow."""
 
@@ -245,7 +246,7 @@ class Flow:
     value: Expression
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class For:
     """``for i, width in [(1, 64), (2, 128)] { ... }``."""
 
@@ -255,7 +256,7 @@ class For:
     body: tuple[Statement, ...]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class If:
     """``if test { ... } else { ... }``; ``else if`` is an `If` alone in ``otherwise``."""
 
@@ -265,7 +266,7 @@ class If:
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Expect:
     """``expect params == 25_557_032``."""
 
@@ -276,7 +277,7 @@ class Expect:
 Statement = Input | Output | Binding | Flow | For | If | Expect
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Parameter:
     """``stride = 1`` in the head of a block or model."""
 
@@ -285,18 +286,23 @@ class Parameter:
     default: Expression | None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Definition:
-    """A ``block`` or a ``model``."""
+    """A ``block`` or a ``model``.
+
+    A derived model such as ``model ResNet18(classes = 1000) = ResNet(BasicBlock, [2, 2, 2, 2], classes)`` has a
+    ``base``, whose body it takes over; its own ``body`` has only claims.
+    """
 
     span: Span
     keyword: Literal["block", "model"]
     name: Name
     parameters: tuple[Parameter, ...]
     body: tuple[Statement, ...]
+    base: Call | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Use:
     """``use "blocks.cnn"``."""
 
@@ -304,7 +310,7 @@ class Use:
     path: String
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class File:
     """One source file."""
 

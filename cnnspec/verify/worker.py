@@ -68,6 +68,8 @@ def condense(
     passed: Pass, graph: Graph, weights: Mapping[str, Array], runtime: Runtime, setting: Setting, batch: int
 ) -> Outcome:
     """What is told of a pass: large layers folded, and of the state only what a forward pass may change, or changed."""
+    import numpy
+
     statistics: dict[str, Array] = {}
     drift: dict[str, float] = {}
     corrected = setting.mode == "training" and runtime.biased_running_variance
@@ -78,8 +80,8 @@ def condense(
             if after is None:
                 continue
             if weight.trainable:
-                if error := relative_error(weights[key], after):
-                    drift[key] = error
+                if not numpy.array_equal(weights[key], after):
+                    drift[key] = relative_error(weights[key], after)
             elif corrected and weight.name == "running_var" and isinstance(node.layer, BatchNorm):
                 count = batch * prod(known(graph.shape(node.inputs[0]))[1:])
                 statistics[key] = unbiased(weights[key], after, node.layer.momentum, count)

@@ -1,0 +1,276 @@
+"""Printing a plan as Keras: a function for each block, and one that builds the functional model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from typing_extensions import override
+
+from cnnspec.backend import UnsupportedLayer
+from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.header import header
+from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, shown
+from cnnspec.codegen.naming import function_name, snake_case
+from cnnspec.codegen.pieces import Piece
+from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, literal, plan
+from cnnspec.graph import Graph
+from cnnspec.shapes import Shape
+from cnnspec.shapes import show as show_first
+from cnnspec_keras.helpers import HELPERS
+from cnnspec_keras.layers import EMITTERS
+
+
+class KerasDialect(Dialect):
+    """What the planner must know of Keras: channels are read from values, and groups are printed in place."""
+
+    implicit_channels = False
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    @override
+    def describe(self, places: Sequence[Place]) -> list[Emission]:
+        node = places[0].node
+        try:
+            return EMITTERS[type(node.layer)](places)
+        except Unsupported as gap:
+            raise UnsupportedLayer("keras", node, gap, self.graph.sources) from None
+
+    @override
+    def inlines(self, uses: Sequence[Piece]) -> bool:
+        return True
+
+    @override
+    def opaque(self) -> bool:
+        return False
+
+
+def emit(graph: Graph, probes: Sequence[Graph]) -> str:
+    """The Keras source of a graph."""
+    return _File(plan(graph, probes, KerasDialect(graph))).text()
+
+
+def show(shape: Shape) -> str:
+    """A shape channels last: ``56x56x64``."""
+    return show_first((*shape[1:], shape[0])) if shape else show_first(shape)
+
+
+@dataclass(slots=True)
+class _File:
+    plan: Plan
+    helpers: set[str] = field(default_factory=set)
+
+    def text(self) -> str:
+        functions = [_Function(self, routine).lines() for routine in self.plan.routines]
+        functions.append(_Function(self, self.plan.model, model=True).lines())
+        bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self._needed()] + functions
+        code = "\n\n\n".join("\n".join(lines) for lines in bodies)
+        writer = Writer()
+        writer.lines += docstring(header(self.plan, show, "height x width x channels"), 0)
+        writer.blank()
+        if re.search(r"\bmath\.", code):
+            writer.line("import math")
+            writer.blank()
+        writer.line("import keras")
+        used = [name for name in ("layers", "ops") if re.search(rf"\b{name}\.", code)]
+        if used:
+            writer.line(f"from keras import {', '.join(used)}")
+        writer.blank(2)
+        return writer.text() + code + "\n"
+
+    def _needed(self) -> set[str]:
+        """The helpers in use, with those that they use themselves."""
+        needed = set(self.helpers)
+        waiting = list(needed)
+        while waiting:
+            text = HELPERS[waiting.pop()]
+            more = {name for name in HELPERS if re.search(rf"\b{name}\b", text)} - needed
+            needed |= more
+            waiting += more
+        return needed
+
+
+class _Function:
+    """One function of the file."""
+
+    def __init__(self, file: _File, routine: Routine, *, model: bool = False) -> None:
+        self.file = file
+        self.routine = routine
+        self.model = model
+        self.body = Writer(indent=1)
+        self.last = routine.inputs[0] if routine.inputs else ""
+
+    def lines(self) -> list[str]:
+        self.run(self.routine.body, "")
+        writer = Writer()
+        if self.model:
+            self._model(writer)
+        else:
+            self._block(writer)
+        return writer.lines
+
+    def _parameters(self) -> list[str]:
+        texts = []
+        for parameter in self.routine.parameters:
+            default = "" if parameter.default is REQUIRED else f" = {literal(parameter.default)}"
+            texts.append(f"{parameter.name}: {parameter.type}{default}")
+        return texts
+
+    def _block(self, writer: Writer) -> None:
+        count = len(self.routine.outputs)
+        result = "keras.KerasTensor" if count == 1 else f"tuple[{', '.join(['keras.KerasTensor'] * count)}]"
+        inputs = [f"{name}: keras.KerasTensor" for name in self.routine.inputs]
+        parts: list[Part] = [*inputs, *self._parameters(), "*", "name: str"]
+        writer.put(f"def {snake_case(self.routine.name)}", Bracket("(", parts), f" -> {result}:")
+        writer.lines += docstring(self._docstring(), 1)
+        writer.indent = 1
+        for name in self.routine.channels:
+            source = self.routine.inputs[0] if name == "in_channels" else name.removesuffix("_channels")
+            writer.line(f"{name} = {source}.shape[-1]")
+        for name, text in self.routine.locals:
+            writer.line(f"{name} = {text}")
+        self._return(self.routine.outputs)
+        writer.lines += self.body.lines
+
+    def _return(self, outputs: Sequence[str]) -> None:
+        if len(outputs) > 1 or not self.body.return_instead(outputs[0]):
+            self.body.line(f"return {', '.join(outputs)}")
+
+    def _docstring(self) -> str:
+        first_graph, first = self.routine.uses[0]
+        values = self.file.plan.graph.values
+        assert first_graph == 0
+        shapes = f"{', '.join(show(values[v]) for v in first.inputs)} -> {', '.join(show(values[v]) for v in first.outputs)}"
+        count = sum(graph == 0 for graph, _ in self.routine.uses)
+        return f"{shapes} at `{first.path}`{f', the first of {count} uses' if count > 1 else ''}."
+
+    def _model(self, writer: Writer) -> None:
+        graph = self.file.plan.graph
+        name = function_name(graph.name)
+        writer.put(f"def {name}", Bracket("(", list(self._parameters())), " -> keras.Model:")
+        shapes = ", ".join(show(graph.values[port.value]) for port in graph.inputs)
+        results = ", ".join(show(graph.values[port.value]) for port in graph.outputs)
+        writer.lines += docstring(f"{graph.name}: {shapes} -> {results}.", 1)
+        writer.indent = 1
+        for variable, port in zip(self.routine.inputs, graph.inputs, strict=True):
+            shape = graph.values[port.value]
+            sizes = [str(size) if isinstance(size, int) else "None" for size in (*shape[1:], shape[0])]
+            inner = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+            writer.put(f"{variable} = keras.Input", Bracket("(", [inner, f'name="{port.name}"']))
+        writer.lines += self.body.lines
+        inputs = _one_or_list(self.routine.inputs)
+        outputs = _one_or_list(self.routine.outputs)
+        writer.put("return keras.Model", Bracket("(", [inputs, outputs, f'name="{name}"']))
+
+    # -- statements
+
+    def run(self, steps: Sequence[Step], prefix: str) -> None:
+        position = 0
+        while position < len(steps):
+            step = steps[position]
+            match step.kind:
+                case "choice":
+                    for target, source in step.copies:
+                        self.body.line(f"{target} = {source}")
+                    self.body.line(f"if {step.test}:")
+                    self._indented(step.bodies[0], prefix)
+                    if step.bodies[1]:
+                        self.body.line("else:")
+                        self._indented(step.bodies[1], prefix)
+                case "repeat":
+                    self.body.line(f"for {step.variable} in range({step.count}):")
+                    self._indented(step.bodies[0], prefix)
+                case "apply":
+                    length = _run_length(steps, position)
+                    if length > 2:
+                        self._loop(steps[position : position + length], prefix)
+                        position += length
+                        continue
+                    self._apply(step, prefix)
+            position += 1
+
+    def _indented(self, steps: Sequence[Step], prefix: str) -> None:
+        self.body.indent += 1
+        self.run(steps, prefix)
+        self.body.indent -= 1
+
+    def _loop(self, steps: Sequence[Step], prefix: str) -> None:
+        """Equal blocks one after another, as a loop over their number."""
+        head, first, tail = _numbered(steps[0].label)
+        count = len(steps)
+        self.body.line(f"for i in range({count}):" if first == 0 else f"for i in range({first}, {first + count}):")
+        step = steps[0]
+        self.body.indent += 1
+        self._call(step, self._name(f"{head}{{i}}{tail}", True, prefix), comment=shown(step.shapes, show))
+        self.body.indent -= 1
+
+    def _apply(self, step: Step, prefix: str) -> None:
+        if step.bodies:
+            self.run(step.bodies[0], f"{prefix}{step.label}.")
+            return
+        if step.routine is not None:
+            self._call(step, self._name(step.label, step.label_is_pattern, prefix), comment=shown(step.shapes, show))
+            return
+        inputs = step.inputs or [self.last]
+        for number, stage in enumerate(step.stages):
+            call = stage.module
+            assert call is not None
+            if call.helper:
+                self.file.helpers.add(call.helper)
+            label = f"{step.label}.{stage.suffix}" if stage.suffix else step.label
+            name = self._name(label, step.label_is_pattern, prefix)
+            last = number == len(step.stages) - 1
+            targets = ", ".join(step.outputs) if last else step.outputs[0]
+            layer = Bracket(f"{call.callee}(", [*arguments(call.arguments), name])
+            self._statement(targets, layer, _one_or_list(inputs), shown(step.shapes, show) if last else "")
+            inputs = [step.outputs[0]]
+        self.last = step.outputs[0]
+
+    def _call(self, step: Step, name: str, comment: str) -> None:
+        assert step.routine is not None
+        parts: list[Part] = [*step.inputs]
+        required = {parameter.name for parameter in step.routine.parameters if parameter.default is REQUIRED}
+        parts += [text if parameter in required else f"{parameter}={text}" for parameter, text in step.arguments]
+        self.body.put(f"{', '.join(step.outputs)} = ", Bracket(f"{snake_case(step.routine.name)}(", [*parts, name]), comment=comment)
+        self.last = step.outputs[0]
+
+    def _statement(self, targets: str, layer: Bracket, argument: str, comment: str) -> None:
+        self.body.put(f"{targets} = ", layer, f"({argument})", comment=comment)
+
+    def _name(self, label: str, pattern: bool, prefix: str) -> str:
+        whole = f"{prefix}{label}"
+        if not self.model:
+            return f'name=f"{{name}}.{whole}"'
+        return f'name=f"{whole}"' if pattern or "{" in prefix else f'name="{whole}"'
+
+
+def _numbered(label: str) -> tuple[str, int, str]:
+    """A label with its last number apart."""
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", label)
+    assert match is not None
+    return match[1], int(match[2]), match[3]
+
+
+def _run_length(steps: Sequence[Step], position: int) -> int:
+    """How many equal blocks follow each other here, numbered one by one, each fed by the one before."""
+    first = steps[position]
+    if first.routine is None or first.label_is_pattern or not re.search(r"\d", first.label) or first.inputs != first.outputs:
+        return 1
+    head, number, tail = _numbered(first.label)
+    length = 1
+    while position + length < len(steps):
+        step = steps[position + length]
+        if (
+            step.kind != "apply" or step.routine is not first.routine or step.arguments != first.arguments
+            or step.inputs != first.inputs or step.outputs != first.outputs or step.label != f"{head}{number + length}{tail}"
+            or step.shapes != first.shapes
+        ):  # fmt: skip
+            break
+        length += 1
+    return length
+
+
+def _one_or_list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"[{', '.join(names)}]"

@@ -1,0 +1,481 @@
+"""The command line: what it writes, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cnnspec import zoo
+from cnnspec.cli.application import COMMANDS, application
+from cnnspec.version import __version__
+
+GOOD = """\
+model Net(classes = 10) {
+    input image: 1x28x28
+
+    conv(20, 5x5) -> relu -> max_pool(2x2)
+    flatten
+    dense(classes)
+}
+"""
+TWO = GOOD + "\nmodel Other {\n    input x: 8\n\n    dense(3)\n}\n"
+BAD = GOOD.replace("relu", "rellu")
+
+
+def run(*arguments: str | Path, input: str | bytes | None = None) -> Result:
+    return CliRunner().invoke(application, [str(argument) for argument in arguments], input=input)
+
+
+def process(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cnnspec", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return write(tmp_path, GOOD)
+
+
+def write(folder: Path, text: str | bytes, name: str = "net.cnn") -> Path:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+# ---- check ------------------------------------------------------------------------------------------------------
+
+
+def test_check(spec: Path) -> None:
+    result = run("check", spec)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert result.stdout.startswith("Net(classes = 10): 1x28x28 -> 10\n")
+    assert "parameters   29,330 trainable" in result.stdout
+
+
+def test_check_of_a_bad_spec(tmp_path: Path) -> None:
+    result = run("check", write(tmp_path, BAD))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "did you mean `relu`?" in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_check_goes_on_with_the_next_spec(tmp_path: Path) -> None:
+    result = run("check", write(tmp_path, BAD, "bad.cnn"), "no-such-spec", write(tmp_path, GOOD))
+    assert result.exit_code == 1
+    assert "unknown-spec" in result.stderr
+    assert result.stdout.startswith("Net(")
+
+
+def test_check_takes_every_model_of_a_file(tmp_path: Path) -> None:
+    path = write(tmp_path, TWO)
+    assert run("check", path).stdout.count("parameters") == 2
+    assert run("check", path, "--model", "other").stdout.startswith("Other:")
+    wrong = run("check", path, "--model", "Othr")
+    assert wrong.exit_code == 1
+    assert "did you mean `Other`?" in wrong.stderr
+
+
+def test_check_shows_a_finding_in_a_shared_block_once(tmp_path: Path) -> None:
+    shared = "block B {\n    input x\n    x -> rellu\n}\n"
+    models = "".join(f"model M{i} {{\n    input x: 8\n    B\n}}\n" for i in range(2))
+    result = run("check", write(tmp_path, shared + models), "--format", "short")
+    assert result.exit_code == 1
+    assert result.stderr.count("rellu") == 1
+
+
+def test_check_warns_and_passes(tmp_path: Path) -> None:
+    result = run("check", write(tmp_path, GOOD.replace("flatten", "spare = 1\n    flatten")), "--format", "short")
+    assert result.exit_code == 0
+    assert "warning[unused-name]" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_check_as_json(tmp_path: Path, spec: Path) -> None:
+    data = json.loads(run("check", spec, "--json").stdout)
+    assert data["ok"]
+    assert data["params"] == 29_330
+    assert data["diagnostics"] == []
+    result = run("check", spec, write(tmp_path, BAD, "bad.cnn"), "--json")
+    assert result.exit_code == 1
+    good, bad = json.loads(result.stdout)
+    assert good["ok"]
+    assert not bad["ok"]
+    assert bad["diagnostics"][0]["code"] == "unknown-layer"
+    assert bad["diagnostics"][0]["span"]["line"] == 4
+
+
+def test_diagnostics_as_json(tmp_path: Path) -> None:
+    result = run("check", write(tmp_path, BAD), "--format", "json")
+    assert json.loads(result.stderr)[0]["code"] == "unknown-layer"
+    assert json.loads(run("check", "no-such-spec", "--format", "json").stderr)[0]["code"] == "unknown-spec"
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    assert run("check", "-", input=GOOD).exit_code == 0
+    assert "<stdin>:4" in run("check", "-", input=BAD).stderr
+
+
+@pytest.mark.parametrize("form", [b"\xef\xbb\xbf%s", b"%s\r\n"], ids=["byte order mark", "CRLF"])
+def test_forms_of_text(form: bytes, tmp_path: Path) -> None:
+    text = GOOD.encode()
+    if b"\r" in form:
+        text = text.replace(b"\n", b"\r\n")
+    assert run("check", write(tmp_path, form % text)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"\x93\x00\xff\xfe", "not-text"),
+        (b"model\0", "not-text"),
+        (b"", "no-model"),
+        (b"# nothing\n", "no-model"),
+        (b"((((" * 10_000, ""),
+        (b"model A {\n input x: 8\n for i in range(10 ** 9) { relu }\n}", ""),
+        (b"model A {\n input x: 8\n dense(" + b"9" * 10_000 + b")\n}", ""),
+    ],
+    ids=["binary", "null", "empty", "comment", "brackets", "turns", "digits"],
+)
+def test_unusable_files(content: bytes, code: str, tmp_path: Path) -> None:
+    result = run("check", write(tmp_path, content), "--format", "short")
+    assert result.exit_code == 1, result.stderr
+    assert f"error[{code}" in result.stderr
+    assert len(result.stderr) < 1000
+
+
+@pytest.mark.parametrize("command", ["check", "summary", "graph"])
+def test_unreadable_specs(command: str, tmp_path: Path) -> None:
+    for spec, code in (
+        ("no-such-spec", "unknown-spec"),
+        ("no/such.cnn", "missing-file"),
+        (str(tmp_path), "unreadable-file"),
+        ("/dev/null", "no-model"),
+        ("resnet5", "did you mean `resnet50`?"),
+    ):
+        result = run(command, spec)
+        assert result.exit_code == 1, spec
+        assert result.stdout == ""
+        assert code in result.stderr
+
+
+# ---- options that change the model ------------------------------------------------------------------------------
+
+
+def test_set_and_input(spec: Path) -> None:
+    result = run("check", spec, "--set", "classes=5", "--input", "3x32x32")
+    assert result.stdout.startswith("Net(classes = 5): 3x32x32 -> 5\n")
+    assert run("check", spec, "--set", "classes = 2 * 3 + 1", "--input", "image=1x8x8").stdout.startswith("Net(classes = 7): 1x8x8")
+    assert "[1, H, W]" in run("check", "-", "--input", "[1, H, W]", input="model A {\ninput x: 1x8x8\nrelu\n}").stdout
+
+
+def test_a_setting_can_be_a_layer() -> None:
+    text = "model A(act = relu) {\n    input x: 8\n    act\n}\n"
+    assert "leaky_relu" in run("summary", "-", "--set", "act=leaky_relu", input=text).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--set", "classes"], "a name and a value"),
+        (["--set", "=3"], "a name and a value"),
+        (["--set", "classes=1", "--set", "classes=2"], "given twice"),
+        (["--set", "classes="], "<--set classes>:1:1"),
+        (["--set", "classes=3 +"], "<--set classes>:1:"),
+        (["--set", "classes=nowhere"], "<--set classes>:1:1"),
+        (["--set", "classes=1 // 0"], "<--set classes>:1:"),
+        (["--set", "classes=10 ** 10 ** 10"], "<--set classes>:1:"),
+        (["--input", "3xx"], "<--input>:1:1"),
+        (["--input", "image"], "<--input>:1:1"),
+        (["--input", "3x0x8"], "sizes of at least 1"),
+        (["--input", "[1, 2.5]"], "sizes of at least 1"),
+        (["--input", "3x8x8", "--input", "1x8x8"], "given twice"),
+        (["--format", "xml"], "xml"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_wrong_usage(options: list[str], says: str, spec: Path) -> None:
+    result = run("check", spec, *options)
+    assert result.exit_code == 2, result.stderr
+    assert result.stdout == ""
+    assert says in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--set", "clases=3"], "did you mean `classes`?"),
+        (["--set", "classes=-3"], "`units`"),
+        (["--set", 'classes="many"'], "`units`"),
+        (["--input", "picture=1x8x8"], "no input `picture`"),
+        (["--input", "1x2x2"], "kernel"),
+    ],
+)
+def test_values_that_do_not_fit(options: list[str], says: str, spec: Path) -> None:
+    result = run("check", spec, *options)
+    assert result.exit_code == 1
+    assert says in result.stderr
+
+
+def test_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = write(tmp_path, BAD)
+    assert "\x1b[" in run("check", bad, "--color", "always").stderr
+    assert "\x1b[" not in run("check", bad, "--color", "never").stderr
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in run("check", bad).stderr
+
+
+# ---- the other commands -----------------------------------------------------------------------------------------
+
+
+def test_summary(spec: Path) -> None:
+    assert "conv_1      conv 5x5      20x24x24     520" in run("summary", spec).stdout
+    folded = run("summary", "resnet50", "--depth", "1").stdout
+    assert "3 x Bottleneck" in folded
+    assert "layer1.0" not in folded
+    assert run("summary", spec, "--depth", "0").exit_code == 2
+
+
+def test_summary_as_json(spec: Path) -> None:
+    data = json.loads(run("summary", spec, "--json").stdout)
+    assert {"model", "params", "trainable_params", "macs", "inputs", "outputs", "layers"} <= data.keys()
+    assert [layer["path"] for layer in data["layers"]][:2] == ["conv_1", "relu_1"]
+
+
+def test_warnings_of_a_summary_go_to_standard_error(tmp_path: Path) -> None:
+    result = run("summary", write(tmp_path, GOOD.replace("flatten", "spare = 1\n    flatten")), "--json")
+    assert "unused-name" in result.stderr
+    assert json.loads(result.stdout)["model"] == "Net"
+
+
+def test_a_file_with_several_models_needs_a_choice(tmp_path: Path) -> None:
+    result = run("summary", write(tmp_path, TWO))
+    assert result.exit_code == 1
+    assert "--model" in result.stderr
+
+
+def test_graph() -> None:
+    from cnnspec.graph import Graph
+
+    graph = Graph.model_validate_json(run("graph", "lenet5").stdout)
+    assert graph.params == 61_706
+    assert json.loads(run("graph", "--schema").stdout)["$schema"].startswith("https://json-schema.org/")
+    assert run("graph").exit_code == 2
+
+
+def test_list() -> None:
+    result = run("list")
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(zoo.models()) + 2
+    names = [line.split()[0] for line in lines[2:]]
+    assert names.index("resnet18") < names.index("resnet101")
+    data = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
+    assert sorted(data) == sorted(names)
+    assert data["conv520"]["params"] == 520
+
+
+def test_layers() -> None:
+    from cnnspec.layers import LAYERS
+
+    result = run("layers")
+    assert all(f"  {kind} " in result.stdout for kind in LAYERS)
+    assert run("layers", "conv").stdout.startswith("### `conv`")
+    assert run("layers", "--markdown").stdout.startswith("# Layers")
+    assert json.loads(run("layers", "conv", "--json").stdout)["kind"] == "conv"
+    assert [entry["kind"] for entry in json.loads(run("layers", "--json").stdout)] == list(LAYERS)
+    wrong = run("layers", "conw")
+    assert wrong.exit_code == 2
+    assert "did you mean `conv`?" in wrong.stderr
+
+
+def test_compile(spec: Path, tmp_path: Path) -> None:
+    source = run("compile", spec, "--backend", "torch")
+    assert source.exit_code == 0, source.stderr
+    compile(source.stdout, "net.py", "exec")
+    target = tmp_path / "net.py"
+    assert run("compile", spec, "--backend", "torch", "-o", target).stdout == ""
+    assert target.read_text(encoding="utf-8") == source.stdout
+    assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".cnn", ".py")] == []
+
+
+def test_compile_replaces_only_what_succeeded(tmp_path: Path) -> None:
+    target = write(tmp_path, "before", "net.py")
+    assert run("compile", write(tmp_path, BAD), "--backend", "torch", "-o", target).exit_code == 1
+    assert target.read_text() == "before"
+
+
+def test_compile_keeps_links_and_permissions(spec: Path, tmp_path: Path) -> None:
+    target = write(tmp_path, "before", "real.py")
+    target.chmod(0o755)
+    link = tmp_path / "link.py"
+    link.symlink_to(target)
+    assert run("compile", spec, "--backend", "torch", "-o", link).exit_code == 0
+    assert link.is_symlink()
+    assert target.read_text() != "before"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
+
+
+def test_compile_to_a_device_leaves_it_one(spec: Path) -> None:
+    assert run("compile", spec, "--backend", "torch", "-o", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--backend", "torhc"], "did you mean `torch`?"),
+        ([], "--backend"),
+        (["--backend", "torch", "-o", "no/such/folder/net.py"], "there is no folder `no/such/folder`"),
+        (["--backend", "torch", "-o", "."], "it is a folder"),
+    ],
+)
+def test_wrong_usage_of_compile(options: list[str], says: str, spec: Path) -> None:
+    result = run("compile", spec, *options)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_fmt(tmp_path: Path) -> None:
+    messy = write(tmp_path, GOOD.replace("conv(20, 5x5) ->", "conv( 20,5x5 )->"))
+    checked = run("fmt", "--check", messy)
+    assert checked.exit_code == 1
+    assert "net.cnn" in checked.stderr
+    shown = run("fmt", "--diff", messy)
+    assert shown.exit_code == 1
+    assert "+    conv(20, 5x5) -> relu" in shown.stdout
+    assert run("fmt", messy).exit_code == 0
+    assert messy.read_text() == GOOD
+    assert run("fmt", "--check", messy).exit_code == 0
+    assert run("fmt", "-", input="model A{\ninput x: 8\nrelu\n}").stdout.startswith("model A {\n    input x: 8\n")
+
+
+def test_fmt_leaves_alone_what_it_cannot_read(tmp_path: Path) -> None:
+    broken = write(tmp_path, "model {", "broken.cnn")
+    messy = write(tmp_path, GOOD + "\n\n\n")
+    result = run("fmt", broken, tmp_path / "missing.cnn", messy)
+    assert result.exit_code == 1
+    assert broken.read_text() == "model {"
+    assert "missing-file" in result.stderr
+    assert messy.read_text() == GOOD
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    assert "_CNNSPEC_COMPLETE" in run("completion", shell).stdout
+
+
+def test_completion_of_networks_and_layers() -> None:
+    environment = {**os.environ, "_CNNSPEC_COMPLETE": "fish_complete", "COMP_WORDS": "cnnspec check resnet"}
+    result = process(env={**environment, "COMP_CWORD": "resnet1"})
+    assert "plain,resnet18" in result.stdout
+    result = process(env={**environment, "COMP_WORDS": "cnnspec layers max", "COMP_CWORD": "max"})
+    assert "plain,max_pool" in result.stdout
+
+
+def test_help_and_version() -> None:
+    top = run("--help")
+    assert top.exit_code == 0
+    assert all(f"  {name} " in top.stdout for name in COMMANDS)
+    assert __version__ in run("--version").stdout
+    for name in COMMANDS:
+        assert run(name, "--help").exit_code == 0
+
+
+def test_misspelt_command() -> None:
+    result = run("sumary", "lenet5")
+    assert result.exit_code == 2
+    assert "did you mean `summary`?" in result.stderr
+    assert "there are check" in run("frobnicate").stderr
+
+
+# ---- trouble ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (RecursionError(), 1, "too deep"),
+        (MemoryError(), 1, "memory"),
+        (TypeError("a mistake"), 3, "internal error: TypeError: a mistake (test_cli.py:"),
+    ],
+)
+def test_nothing_ends_in_a_traceback(
+    error: BaseException, status: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(spec: str) -> None:
+        raise error
+
+    monkeypatch.setattr("cnnspec.loading.find", fail)
+    result = run("check", "lenet5")
+    assert result.exit_code == status
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# ---- whole processes --------------------------------------------------------------------------------------------
+
+
+def test_process_statuses_and_streams(tmp_path: Path) -> None:
+    good = process("check", "conv520")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "520 trainable" in good.stdout
+    bad = process("check", write(tmp_path, BAD))
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert process("chekc").returncode == 2
+
+
+def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m cnnspec summary densenet201 --json | head -c 10"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert result.stdout == '{\n  "model'
+    assert result.stderr == ""
+
+
+def test_output_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    result = process("check", tmp_path / "é\udce9.cnn", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert result.returncode == 1
+    assert "missing-file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "resnet50"), ("summary", "lenet5"), ("list",), ("layers",), ("compile", "lenet5", "--backend", "torch")],
+)
+def test_commands_import_no_more_than_they_need(arguments: tuple[str, ...]) -> None:
+    heavy = ["numpy", "rich", "torch", "tensorflow", "keras", "jax"]
+    code = (
+        "import sys; from cnnspec.cli import main\n"
+        f"sys.argv = ['cnnspec', *{arguments!r}]\n"
+        "try: main()\nexcept SystemExit as end: status = end.code\n"
+        f"print([name for name in {heavy!r} if name in sys.modules], status, file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.stderr == "[] 0\n"
+
+
+def test_importing_the_package_imports_nothing() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import cnnspec\n"
+        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('cnnspec')))\n"
+        "print(cnnspec.load.__name__, cnnspec.Graph.__name__, 'load' in dir(cnnspec))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.stdout == "['typing']\nload Graph True\n" or result.stdout == "[]\nload Graph True\n"
+
+
+def test_the_package_has_no_other_names() -> None:
+    import cnnspec
+
+    with pytest.raises(AttributeError, match="no attribute 'lode'"):
+        cnnspec.lode  # noqa: B018
