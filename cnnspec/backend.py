@@ -1,7 +1,7 @@
 """What a backend is: an emitter of code, and a runtime that runs what it emitted.
 
-Backends are found by the entry-point group ``cnnspec.backends``; nothing here knows one by name.  An emitter imports no framework;
-only a `Runtime` does, and only when it is made.
+Backends are found by the entry-point group ``cnnspec.backends``; nothing here knows one by name.  An emitter imports no
+framework; only a `Runtime` does, and only when it is made.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ Precision = Literal["float32", "float64"]
 class Pass:
     """What came of one forward pass, all channels first: the outputs by name and each layer's result by path.
 
-    ``layers`` has those layers whose result the runtime can observe; ``state`` has every weight and running statistic after the pass.
+    ``layers`` has those layers whose result the runtime can observe; ``state`` has every weight and running statistic
+    after the pass.
     """
 
     outputs: dict[str, Array]
@@ -43,9 +44,10 @@ class Runtime(ABC):
     """Runs generated code for one target in this process.  Making one imports the framework."""
 
     biased_running_variance: bool
-    """Whether the variance that a training pass adds to a batch norm's running one divides by ``n``, where the spec has ``n - 1``.
+    """Whether the variance that a training pass adds to a batch norm's running one divides by ``n``, not ``n - 1``.
 
-    The code then cannot follow the spec there (Keras's own layer does so); everything else about the statistics must be equal.
+    The code then cannot follow the spec there (Keras's own layer does so); everything else about the statistics must
+    be equal.
     """
 
     @abstractmethod
@@ -58,7 +60,10 @@ class Runtime(ABC):
 
     @abstractmethod
     def load(self, model: Any, graph: Graph, state: Mapping[str, Array]) -> None:
-        """Put weights and running statistics, in the spec's layout by state key, into the model; every key must be there."""
+        """Put weights and running statistics, in the spec's layout by state key, into the model.
+
+        Every key must be there.
+        """
 
     @abstractmethod
     def state(self, model: Any, graph: Graph) -> dict[str, Array]:
@@ -85,8 +90,8 @@ class Backend(ABC):
     def emit(self, graph: Graph, probes: Sequence[Graph]) -> str:
         """The source of a graph.
 
-        ``probes`` are expansions of the same spec with other values of the model's parameters; what follows them becomes a
-        constructor argument.  Raises `UnsupportedLayer` where the target cannot express a layer.
+        ``probes`` are expansions of the same spec with other values of the model's parameters; what follows them
+        becomes a constructor argument.  Raises `UnsupportedLayer` where the target cannot express a layer.
         """
 
     @abstractmethod

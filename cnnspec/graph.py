@@ -235,8 +235,6 @@ def plain(value: Any) -> Plain | None:
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple | range):
-        if len(value) > 1000:
-            return None
         items = [plain(item) for item in value]
         return None if any(item is None for item in items) else tuple(item for item in items if item is not None)
     return None

@@ -13,6 +13,7 @@ from cnnspec.syntax import tree
 from cnnspec.syntax.parse import parse
 
 LARGEST_FILE = 64 * 2**20
+MOST_FILES = 1000
 
 
 class Spec(NamedTuple):
@@ -38,21 +39,28 @@ def find(spec: str) -> Spec:
     if spec == "-":
         return Spec(decode(sys.stdin.buffer.read(LARGEST_FILE + 1), "<stdin>"), "<stdin>", None, Path.cwd())
     path = Path(spec)
-    looks_like_path = path.suffix == ".cnn" or len(path.parts) != 1 or path.exists()
-    if not looks_like_path:
-        known = zoo.models()
-        entry = known.get(zoo.fold(spec))
-        if entry is not None:
-            model, path = entry
-            return Spec(read(path, path.name), path.name, model, path.parent)
-        near = nearest(zoo.fold(spec), known)
-        raise _failure(
-            "unknown-spec",
-            f"there is no file `{spec}`, and no network of that name is shipped",
-            spec,
-            f"did you mean `{known[near[0]][0].lower()}`?" if near else "`cnnspec list` shows what is shipped",
-        )
-    return Spec(read(path, spec), spec, None, path.parent)
+    looks_like_path = path.suffix == ".cnn" or len(path.parts) != 1 or _exists(path)
+    if looks_like_path:
+        return Spec(read(path, spec), spec, None, path.parent)
+    known = zoo.models()
+    entry = known.get(zoo.fold(spec))
+    if entry is not None:
+        model, shipped = entry
+        return Spec(read(shipped, shipped.name), shipped.name, model, shipped.parent)
+    near = nearest(zoo.fold(spec), known)
+    raise _failure(
+        "unknown-spec",
+        f"there is no file `{spec[:80]}`, and no network of that name is shipped",
+        spec,
+        f"did you mean `{known[near[0]][0].lower()}`?" if near else "`cnnspec list` shows what is shipped",
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def read(path: Path, name: str) -> str:
@@ -61,13 +69,12 @@ def read(path: Path, name: str) -> str:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise _failure(
-            "missing-file", f"there is no file `{name}`", name, "check the path; `cnnspec list` shows the shipped specs"
-        ) from None
-    except OSError as error:
-        raise _failure(
-            "unreadable-file", f"cannot read `{name}`: {error.strerror or error}", name, "a spec is a text file"
-        ) from None
+        help = "check the path; `cnnspec list` shows the shipped specs"
+        raise _failure("missing-file", f"there is no file `{name}`", name, help) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        help = "a spec is a text file that you may read"
+        raise _failure("unreadable-file", f"cannot read `{name[:80]}`: {reason}", name, help) from None
     return decode(data, name)
 
 
@@ -79,13 +86,9 @@ def decode(data: bytes, name: str) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise _failure(
-            "not-text",
-            f"`{name}` is not a text in UTF-8 (byte {error.start})",
-            name,
-            "is this a binary file? save the spec as UTF-8",
-            line,
-        ) from None
+        help = "is this a binary file? a spec is saved as UTF-8"
+        message = f"`{name}` is not a text in UTF-8 (byte {error.start})"
+        raise _failure("not-text", message, name, help, line) from None
     if "\0" in text:
         raise _failure("not-text", f"`{name}` is a binary file", name, "a spec is a text file")
     return text
@@ -96,61 +99,72 @@ def _failure(code: str, message: str, name: str, help: str, line: int = 1) -> Sp
 
 
 def parse_all(spec: Spec) -> Parsed:
-    """Parse a spec and, one after another, every file it uses; raises `SpecError`."""
+    """Parse a spec and, one after another, every file it uses; raises `SpecError` with what is wrong in all of them."""
     sources = {spec.name: spec.text}
     files = [parse(spec.text, spec.name)]
     waiting = [(files[0], spec.folder)]
-    seen = {spec.name}
+    seen = set() if spec.folder is None else {(spec.folder / Path(spec.name).name).resolve()}
+    wrong: list[Diagnostic] = []
     while waiting:
         file, folder = waiting.pop()
         for use in file.uses:
-            path, name = _used(use, folder, sources)
-            if name in seen:
-                continue
-            seen.add(name)
             try:
-                sources[name] = read(path, name)
+                path, name = _used(use, folder)
+                if path.resolve() in seen:
+                    continue
+                seen.add(path.resolve())
+                if len(seen) > MOST_FILES:
+                    raise _refusal(
+                        "too-many-files",
+                        f"this spec uses more than {MOST_FILES} files",
+                        use,
+                        "put blocks that belong together into one file",
+                    )
+                sources[name] = _read_used(path, name, use)
                 files.append(parse(sources[name], name))
+                waiting.append((files[-1], path.parent))
             except SpecError as error:
-                if error.diagnostics[0].code in ("missing-file", "unreadable-file", "not-text", "file-too-large"):
-                    d = error.diagnostics[0]
-                    raise SpecError([Diagnostic(d.code, d.message, use.path.span, help=d.help)], sources) from None
-                raise SpecError(error.diagnostics, sources) from None
-            waiting.append((files[-1], path.parent))
+                wrong += error.diagnostics
+    if wrong:
+        raise SpecError(wrong, sources)
     return Parsed(files, sources, spec.model)
 
 
-def _used(use: tree.Use, folder: Path | None, sources: dict[str, str]) -> tuple[Path, str]:
-    """The file that a `use` names: below the spec's folder, or a shipped one."""
+def _read_used(path: Path, name: str, use: tree.Use) -> str:
+    """The text of a used file; what is wrong with the file as such is shown at the `use`."""
+    try:
+        return read(path, name)
+    except SpecError as error:
+        (d,) = error.diagnostics
+        raise _refusal(d.code, d.message, use, d.help) from None
+
+
+def _used(use: tree.Use, folder: Path | None) -> tuple[Path, str]:
+    """The file that a `use` names: below the folder of the file that has it, or a shipped one."""
     text = use.path.value
     given = Path(text)
-    if given.is_absolute() or ".." in given.parts or not text or "\\" in text:
-        raise SpecError(
-            [
-                Diagnostic(
-                    "bad-path",
-                    f"`use` takes a path below the spec's own folder, not `{text}`",
-                    use.path.span,
-                    help='write it like `use "blocks.cnn"`',
-                )
-            ],
-            sources,
+    if given.is_absolute() or ".." in given.parts or not text.isprintable() or "\\" in text or not given.name:
+        raise _refusal(
+            "bad-path",
+            f"`use` takes a path below the spec's own folder, not `{text[:80]}`",
+            use,
+            'write it like `use "blocks.cnn"`, with `/` between folders',
         )
     if folder is not None:
         beside = folder / given
-        if beside.is_file() and beside.resolve().is_relative_to(folder.resolve()):
+        if _exists(beside) and beside.resolve().is_relative_to(folder.resolve()):
             return beside, str(beside) if folder != zoo.folder() else text
     shipped = zoo.folder() / given
-    if shipped.is_file():
+    if _exists(shipped):
         return shipped, text
-    raise SpecError(
-        [
-            Diagnostic(
-                "missing-file",
-                f"there is no file `{text}` beside the spec or among the shipped ones",
-                use.path.span,
-                help="paths are relative to the file that has the `use`",
-            )
-        ],
-        sources,
+    near = nearest(text, [path.name for path in folder.glob("*.cnn")]) if folder is not None else []
+    raise _refusal(
+        "missing-file",
+        f"there is no file `{text[:80]}` beside the spec or among the shipped ones",
+        use,
+        f'did you mean `use "{near[0]}"`?' if near else "paths are relative to the file that has the `use`",
     )
+
+
+def _refusal(code: str, message: str, use: tree.Use, help: str) -> SpecError:
+    return SpecError([Diagnostic(code, message, use.path.span, help=help)])

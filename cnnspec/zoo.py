@@ -6,7 +6,9 @@ import re
 from functools import cache
 from pathlib import Path
 
-MODEL = re.compile(r"^model\s+(\w+)", re.MULTILINE)
+MODEL = re.compile(r"^model\s+(\w+)\s*(?:\(([^{]*?)\)\s*(?=[={]))?", re.MULTILINE)
+"""A model's name and parameters in the text of a spec that is known to be right: parsing the zoo would take too long."""
+BRACKETS = re.compile(r"#[^\n]*|\([^()\[\]]*\)|\[[^()\[\]]*\]")
 
 
 @cache
@@ -24,9 +26,18 @@ def fold(name: str) -> str:
 
 @cache
 def models() -> dict[str, tuple[str, Path]]:
-    """Every model of the zoo: folded name to the name in its spec, and the file."""
+    """Every model of the zoo that stands alone: folded name to the name in its spec, and the file."""
     found = {}
     for path in sorted(folder().rglob("*.cnn")):
-        for name in MODEL.findall(path.read_text(encoding="utf-8")):
-            found[fold(name)] = (name, path)
+        for name, parameters in MODEL.findall(path.read_text(encoding="utf-8")):
+            if stands_alone(parameters):
+                found[fold(name)] = (name, path)
     return found
+
+
+def stands_alone(parameters: str) -> bool:
+    """Whether every parameter has a default, in the text between a model's parentheses."""
+    nested = True
+    while nested:
+        parameters, nested = BRACKETS.subn("", parameters)
+    return all("=" in parameter for parameter in parameters.split(",") if parameter.strip())

@@ -243,6 +243,20 @@ _SOURCES = [
                 "padding": self.padding,
             }
     ''',
+    '''
+    @keras.saving.register_keras_serializable(package="cnnspec")
+    class FirstMaximum(layers.Layer):
+        """Largest value of each channel; the first of equal ones has the gradient."""
+
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+            batch, channels = ops.shape(x)[0], x.shape[-1]
+            values = ops.reshape(x, (batch, -1, channels))
+            first = ops.argmax(values, axis=1, keepdims=True)
+            ones = (1,) * (len(x.shape) - 2)
+            return ops.reshape(
+                ops.take_along_axis(values, first, axis=1), (batch, *ones, channels)
+            )
+    ''',
     # ---- normalisation
     '''
     @keras.saving.register_keras_serializable(package="cnnspec")

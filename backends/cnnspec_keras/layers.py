@@ -281,7 +281,7 @@ def _convolutions(layers: Sequence[Conv], places: Sequence[Place], *, depthwise:
 
 @emits_together(ConvTranspose)
 def conv_transpose(layers: list[ConvTranspose], places: Sequence[Place]) -> list[Emission]:
-    """``Conv2DTranspose`` without padding and a crop; in one step where ``padding="same"`` crops the same."""
+    """``Conv2DTranspose`` without padding, and a crop; in one step where ``padding="same"`` crops the same."""
     rank = len(places[0].inputs[0]) - 1
 
     def axes(name: str) -> list[tuple[int, ...]]:
@@ -465,28 +465,41 @@ def _adaptive(layers: Sequence[pooling.AdaptivePooling], places: Sequence[Place]
     return [_one(_layer(f"{kind}{rank}D", size)) for size in sizes]
 
 
+def _to_one(places: Sequence[Place]) -> bool:
+    return all(size == 1 for place in places for size in place.outputs[0][1:])
+
+
 @emits_together(pooling.AdaptiveAvgPool)
 def adaptive_avg_pool(layers: list[pooling.AdaptiveAvgPool], places: Sequence[Place]) -> list[Emission]:
-    return _adaptive(layers, places, "AdaptiveAveragePooling")
+    return _global_average(places) if _to_one(places) else _adaptive(layers, places, "AdaptiveAveragePooling")
 
 
 @emits_together(pooling.AdaptiveMaxPool)
 def adaptive_max_pool(layers: list[pooling.AdaptiveMaxPool], places: Sequence[Place]) -> list[Emission]:
-    return _adaptive(layers, places, "AdaptiveMaxPooling")
+    return _global_maximum(places) if _to_one(places) else _adaptive(layers, places, "AdaptiveMaxPooling")
 
 
-@emits(pooling.GlobalAvgPool)
-def global_avg_pool(layer: pooling.GlobalAvgPool, place: Place) -> Emission:
-    rank = len(place.inputs[0]) - 1
-    return _one(_layer(f"GlobalAveragePooling{rank}D", Argument(True, "keepdims", False)))
+@emits_together(pooling.GlobalAvgPool)
+def global_avg_pool(layers: list[pooling.GlobalAvgPool], places: Sequence[Place]) -> list[Emission]:
+    return _global_average(places)
 
 
 @emits_together(pooling.GlobalMaxPool)
 def global_max_pool(layers: list[pooling.GlobalMaxPool], places: Sequence[Place]) -> list[Emission]:
+    return _global_maximum(places)
+
+
+def _global_average(places: Sequence[Place]) -> list[Emission]:
+    rank = len(places[0].inputs[0]) - 1
+    return [_one(_layer(f"GlobalAveragePooling{rank}D", Argument(True, "keepdims", False))) for _ in places]
+
+
+def _global_maximum(places: Sequence[Place]) -> list[Emission]:
     """``MaxPooling2D`` over the whole map: ``GlobalMaxPooling2D`` shares the gradient among equal values."""
     rank = len(places[0].inputs[0]) - 1
-    sizes = [tuple(_number(size, "the size of the map") for size in place.inputs[0][1:]) for place in places]
-    return [_one(_layer(f"MaxPooling{rank}D", size)) for size in _alike(sizes)]
+    if not all(known(size) for place in places for size in place.inputs[0][1:]):
+        return [_one(_helper("FirstMaximum")) for _ in places]
+    return [_one(_layer(f"MaxPooling{rank}D", size)) for size in _alike([place.inputs[0][1:] for place in places])]
 
 
 # ---- normalisation ---------------------------------------------------------------------------------------------------

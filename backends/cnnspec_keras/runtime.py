@@ -140,7 +140,7 @@ class KerasRuntime(Runtime):
 
 @contextmanager
 def _volume_pools() -> Iterator[None]:
-    """Let TensorFlow pool volumes of float64, for which it has no kernels: the planes first, and then along the depth."""
+    """Let TensorFlow pool volumes of float64, for which it has no kernels: the planes first, then along the depth."""
     import tensorflow
     from tensorflow.python.ops import gen_nn_ops
 

@@ -55,6 +55,7 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
     """Check one spec, with all its models unless one is chosen; whether it failed."""
     from cnnspec import api, loading
     from cnnspec.diagnostics import SpecError
+    from cnnspec.expand import stands_alone
 
     try:
         parsed = loading.parse_all(loading.find(selection.spec))
@@ -65,7 +66,9 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
         return True
     names: list[str | None] = [selection.model or parsed.model]
     if names == [None]:
-        names = [d.name.text for d in parsed.files[0].definitions if d.keyword == "model"]
+        models = [d for d in parsed.files[0].definitions if d.keyword == "model"]
+        alone = [d for d in models if stands_alone(d, selection.parameters)]
+        names = [d.name.text for d in alone or models]
     failed = False
     seen: set[tuple[str, Span]] = set()
     for name in names or [None]:

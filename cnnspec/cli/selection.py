@@ -15,6 +15,7 @@ from cnnspec.cli.output import complain
 if TYPE_CHECKING:
     from cnnspec.graph import Graph
     from cnnspec.shapes import Shape
+    from cnnspec.syntax import tree
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NAMED_VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)(.*)", re.DOTALL)
@@ -135,10 +136,10 @@ def as_json_option(command: Command) -> Command:
 
 def select(spec: str, model: str | None, settings: tuple[str, ...], inputs: tuple[str, ...]) -> Selection:
     """The model that the options choose; raises `click.UsageError` or `BadValue`."""
-    return Selection(spec, model, _parameters(settings), _shapes(inputs))
+    return Selection(spec, model, _parameters(spec, settings), _shapes(inputs))
 
 
-def _parameters(settings: tuple[str, ...]) -> dict[str, Any]:
+def _parameters(spec: str, settings: tuple[str, ...]) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for setting in settings:
         match = NAMED_VALUE.fullmatch(setting)
@@ -147,12 +148,12 @@ def _parameters(settings: tuple[str, ...]) -> dict[str, Any]:
         name, text = match.groups()
         if name in parameters:
             raise click.UsageError(f"`--set {name}=` is given twice")
-        parameters[name] = _value(name, text)
+        parameters[name] = _value(spec, name, text)
     return parameters
 
 
-def _value(name: str, text: str) -> Any:
-    """A value of the language: a number, true, [1, 2], "text", 3x3, or a layer such as relu."""
+def _value(spec: str, name: str, text: str) -> Any:
+    """A value of the language: a number, true, [1, 2], "text", 3x3, a layer such as relu, or a block of the spec."""
     from cnnspec.diagnostics import SpecError
     from cnnspec.expand.expander import Expander
     from cnnspec.expand.values import Frame, Problem, Unknown
@@ -160,8 +161,15 @@ def _value(name: str, text: str) -> Any:
 
     place = f"<--set {name}>"
     try:
+        expression = parse_expression(text, place)
         expander = Expander({})
-        value = expander.evaluate(parse_expression(text, place), Frame(""))
+        try:
+            value = expander.evaluate(expression, Frame(""))
+        except Problem as problem:
+            if problem.diagnostic.code != "unknown-name":
+                raise
+            expander = Expander(_definitions(spec))
+            value = expander.evaluate(expression, Frame(""))
     except SpecError as error:
         raise BadValue(error.diagnostics, {place: text}) from None
     except Problem as problem:
@@ -169,6 +177,18 @@ def _value(name: str, text: str) -> Any:
     if isinstance(value, Unknown):
         raise BadValue(expander.diagnostics, {place: text})
     return value
+
+
+def _definitions(spec: str) -> dict[str, tree.Definition]:
+    """The blocks that a spec defines, if it can be read; standard input can be read only once, and not for this."""
+    from cnnspec import loading
+    from cnnspec.diagnostics import SpecError
+    from cnnspec.expand import definitions_of
+
+    try:
+        return definitions_of(loading.parse_all(loading.find(spec)).files)[0] if spec != "-" else {}
+    except SpecError:  # told when the spec itself is loaded
+        return {}
 
 
 def _shapes(inputs: tuple[str, ...]) -> dict[str, Shape]:

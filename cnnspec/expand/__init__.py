@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cnnspec.diagnostics import Diagnostic, Span, nearest
+from cnnspec.expand.application import reserved_name
 from cnnspec.expand.expander import Expander
+from cnnspec.expand.expressions import LARGEST_NUMBER
 from cnnspec.expand.unused import unused_names
-from cnnspec.expand.values import Dims, Frame, Given
+from cnnspec.expand.values import BlockValue, Dims, Frame, Function, Given, LayerValue
 from cnnspec.graph import Graph
+from cnnspec.initialisers import Initialiser
 from cnnspec.layers import LAYERS
-from cnnspec.shapes import Shape
+from cnnspec.shapes import Shape, Symbolic
 from cnnspec.syntax import tree
 
 
@@ -33,6 +36,10 @@ def definitions_of(files: Sequence[tree.File]) -> tuple[dict[str, tree.Definitio
     for file in files:
         for definition in file.definitions:
             name = definition.name
+            for each in (name, *(parameter.name for parameter in definition.parameters)):
+                problem = reserved_name(each.text, each.span)
+                if problem is not None:
+                    diagnostics.append(problem.diagnostic)
             if name.text in LAYERS:
                 diagnostics.append(
                     Diagnostic(
@@ -70,8 +77,15 @@ def definitions_of(files: Sequence[tree.File]) -> tuple[dict[str, tree.Definitio
     return found, diagnostics
 
 
-def choose_model(files: Sequence[tree.File], name: str | None) -> tree.Definition | Diagnostic:
-    """The model by that name in the first file, or its only one."""
+def stands_alone(model: tree.Definition, given: Collection[str] = ()) -> bool:
+    """Whether a model needs no arguments beside those given; one that does is there to be derived from."""
+    return all(parameter.default is not None or parameter.name.text in given for parameter in model.parameters)
+
+
+def choose_model(
+    files: Sequence[tree.File], name: str | None, given: Collection[str] = ()
+) -> tree.Definition | Diagnostic:
+    """The model by that name in the first file, or its only one that stands alone with what is given."""
     main = files[0]
     models = [definition for definition in main.definitions if definition.keyword == "model"]
     names = [model.name.text for model in models]
@@ -90,13 +104,14 @@ def choose_model(files: Sequence[tree.File], name: str | None) -> tree.Definitio
         return Diagnostic(
             "no-model", f"{main.name} has no model", main.span, help="add one: `model Net { input image: 1x28x28 ... }`"
         )
+    models = [model for model in models if stands_alone(model, given)] or models
     if len(models) > 1:
         return Diagnostic(
             "several-models",
             f"{main.name} has {len(models)} models",
             models[1].name.span,
             notes=((models[0].name.span, "the first one"),),
-            help=f"choose one with `--model`: {', '.join(names)}",
+            help=f"choose one with `--model`: {', '.join(model.name.text for model in models)}",
         )
     return models[0]
 
@@ -115,20 +130,36 @@ def expand(
     "" stands for every input.
     """
     definitions, diagnostics = definitions_of(files)
-    chosen = choose_model(files, model)
+    chosen = choose_model(files, model, parameters or ())
     if isinstance(chosen, Diagnostic):
         return Expansion(None, [*diagnostics, chosen])
     expander = Expander(definitions)
-    expander.diagnostics += diagnostics
     expander.override_inputs = dict(inputs or {})
     given = {name: Given(as_spec_value(value), chosen.name.span) for name, value in (parameters or {}).items()}
+    with expander.bounded():
+        for diagnostic in diagnostics:
+            expander.report(diagnostic)
     graph = expander.model(chosen, given, sources)
-    expander.diagnostics += unused_names(files[0])
+    if graph is not None:
+        # Beside errors, warnings would mostly be about what the errors left out.
+        unused = unused_names(files[0])
+        for name in unused:
+            expander.report(name.diagnostic)
+        expander.warn_unused(graph, {name.text for name in unused})
     return Expansion(graph, expander.diagnostics, expander.claims, expander)
 
 
 def as_spec_value(value: Any) -> Any:
-    """A Python value as the language has it."""
-    if isinstance(value, tuple) and value and all(type(item) is int for item in value):
-        return Dims(value)
-    return value
+    """A Python value as the language has it; raises TypeError where it has none."""
+    match value:
+        case bool() | float() | str() | Dims() | LayerValue() | BlockValue() | Initialiser() | Function() | Symbolic():
+            return value
+        case int():
+            if abs(value) > LARGEST_NUMBER:
+                raise TypeError("a parameter of a model is at most 10^18")
+            return value
+        case tuple() if value and all(type(item) is int for item in value):
+            return Dims(value)
+        case list() | tuple():
+            return type(value)(as_spec_value(item) for item in value)
+    raise TypeError(f"a parameter of a model cannot be a {type(value).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple, NoReturn, get_args
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from cnnspec.diagnostics import Diagnostic, Span, nearest
-from cnnspec.expand.expressions import Expressions, GaveUp, LabelAt
+from cnnspec.expand.expressions import Expressions, GaveUp, LabelAt, extent
 from cnnspec.expand.values import (
     UNKNOWN,
     Applicable,
@@ -30,7 +30,7 @@ from cnnspec.expand.values import (
     Unknown,
     describe,
 )
-from cnnspec.graph import Node, Scope, plain_names
+from cnnspec.graph import Node, Plain, Scope, plain, plain_names
 from cnnspec.initialisers import Initialiser
 from cnnspec.layers import LAYERS
 from cnnspec.layers.base import Layer, RuleError, Says, Weight
@@ -46,6 +46,7 @@ DEEPEST_NESTING = 64
 MOST_ERRORS = 50
 MOST_WARNINGS = 50
 LONGEST_LABEL = 200
+LONGEST_KEPT_LIST = 1000
 OPERATORS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 LABEL_PART = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -104,11 +105,13 @@ class Application(Expressions):
     def _with_use(self, d: Diagnostic) -> Diagnostic:
         """An error in a block says for which use of it: other arguments may do."""
         use = self.active[-1] if self.active else None
-        if use is None or not use.path or d.severity == "warning":
+        chosen = len(self.active) == 1 and use is not None and not use.path
+        if use is None or chosen or d.severity == "warning":
             return d
         if (d.span.file, d.span.line) == (use.span.file, use.span.line) or any(span == use.span for span, _ in d.notes):
             return d
-        return replace(d, notes=(*d.notes, (use.span, f"in this use of `{use.definition.name.text}`, as `{use.path}`")))
+        note = f"in this use of `{use.definition.name.text}`" + (f", as `{use.path}`" if use.path else "")
+        return replace(d, notes=(*d.notes, (use.span, note)))
 
     @property
     def has_errors(self) -> bool:
@@ -461,14 +464,14 @@ class Application(Expressions):
         if facts is None:
             outputs = layer.shapes(*shapes)
             for shape in outputs:
-                self._check_size(shape, f"the result of `{layer.kind}`", span)
+                self.check_size(shape, f"the result of `{layer.kind}`", span)
             weights = layer.weights(*shapes)
             for weight in weights:
-                self._check_size(weight.shape, f"`{weight.name or layer.kind}` of `{layer.kind}`", span)
+                self.check_size(weight.shape, f"`{weight.name or layer.kind}` of `{layer.kind}`", span)
             facts = self._facts[key] = LayerFacts(outputs, weights, layer.macs(shapes, outputs))
         return facts
 
-    def _check_size(self, shape: Shape, what: str, span: Span) -> None:
+    def check_size(self, shape: Shape, what: str, span: Span) -> None:
         """Bounds the size of a tensor; the arithmetic on shapes then needs no bounds of its own."""
         if len(shape) > MOST_AXES:
             raise Problem(
@@ -496,6 +499,8 @@ class Application(Expressions):
             value = given.value
             if isinstance(value, Unknown):
                 return None
+            if isinstance(value, list | tuple | range):
+                self.spend(extent(value), span)
             key += (name, type(value), _hashable(value))
         known = self._layers.get(tuple(key))
         if known is not None:
@@ -580,14 +585,14 @@ class Application(Expressions):
                 )
         text, path = self._place(frame, label, snake_case(definition.name.text), span, operator)
         inner = Frame(path, supplied=inputs, auxiliary=frame.auxiliary, is_model=definition.keyword == "model")
+        outer = len(self.active)
         self.active.append(Use(definition, what.span, path))
         try:
             with self.nested(span):
-                self.bind_parameters(what, inner)
-                arguments = dict(inner.names)
-                self.run(definition.body, inner)
+                arguments, body = self.enter(what, inner)
+                self.run(body, inner)
         finally:
-            self.active.pop()
+            del self.active[outer:]
         wanted = len(inner.inputs)
         if inner.declared and wanted and wanted != len(inputs):
             raise Problem(
@@ -602,9 +607,7 @@ class Application(Expressions):
         name, origin = definition.name.text, definition.name.span
         return self._finish(inner, frame, text, label, name, origin, span, arguments, inputs)
 
-    def _apply_group(
-        self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None
-    ) -> Any:
+    def _apply_group(self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None) -> Any:
         text, path = self._place(frame, label, "group", span, False)
         numbered = label is not None or frame.numbered
         inner = Frame(path, numbered=numbered, parent=what.frame, supplied=inputs, auxiliary=frame.auxiliary)
@@ -637,8 +640,8 @@ class Application(Expressions):
                 definition=definition,
                 origin=origin,
                 span=span,
-                arguments=plain_names(arguments),
-                names=plain_names(names),
+                arguments=self.plain(arguments),
+                names=self.plain(names),
                 bindings=tuple(inner.bindings),
                 inputs=tuple([value.number for value in inputs if isinstance(value, Tensor)]),
                 input_names=tuple([name for name, _ in inner.inputs]),
@@ -652,6 +655,12 @@ class Application(Expressions):
         place = label.span if label else span
         renamed = [Tensor(value.number, value.shape, place, value.auxiliary) for value in tensors]
         return renamed[0] if len(renamed) == 1 else tuple(renamed)
+
+    def plain(self, names: Mapping[str, Any]) -> dict[str, Plain]:
+        """The plain values among named ones, as the graph keeps them; long lists are left out."""
+        kept = {name: value for name, value in names.items() if extent(value) <= LONGEST_KEPT_LIST}
+        self.steps += sum(extent(value) for value in kept.values())
+        return plain_names(kept)
 
     def results(self, inner: Frame, span: Span) -> list[Any]:
         """What a body gives: its outputs, or what flows at its end."""
@@ -667,6 +676,83 @@ class Application(Expressions):
                 help="end it with a layer, a value, or `output ...`",
             )
         return list(inner.current) if isinstance(inner.current, list | tuple) else [inner.current]
+
+    def enter(self, what: BlockValue, inner: Frame) -> tuple[dict[str, Any], tuple[tree.Statement, ...]]:
+        """What a block or model was called with, and the body to run, whose parameters ``inner`` then has.
+
+        A derived model's body is that of its base, which sees the base's parameters and not the derived model's.
+        """
+        self.bind_parameters(what, inner)
+        arguments = dict(inner.names)
+        while what.definition.base is not None:
+            self.run(what.definition.body, inner)  # its claims
+            # A group among the arguments goes on to see the names of the derived model.
+            what = self._base(what.definition, what.definition.base, replace(inner))
+            self.active.append(Use(what.definition, what.span, inner.path))
+            inner.names = {}
+            self.bind_parameters(what, inner)
+            inner.as_written = self._has_defaults(what, inner)
+        return arguments, what.definition.body
+
+    def _base(self, derived: tree.Definition, call: tree.Call, frame: Frame) -> BlockValue:
+        """The model that another derives from, with its arguments."""
+        assert isinstance(call.function, tree.Name)
+        name, span = call.function.text, call.function.span
+        base = self.definitions.get(name)
+        if base is None:
+            near = nearest(name, [d.name.text for d in self.definitions.values() if d.keyword == "model"])
+            raise Problem(
+                "unknown-name",
+                f"there is no model `{name}` for `{derived.name.text}` to derive from",
+                span,
+                help=f"did you mean `{near[0]}`?" if near else "it is a model of this file, or of one taken in by `use`",
+            )
+        if base.keyword != "model":
+            raise Problem(
+                "bad-base",
+                f"`{derived.name.text}` cannot derive from `{name}`, which is a block",
+                span,
+                notes=((base.name.span, "defined here"),),
+                help=f"give the model an input, and use the block: `model {derived.name.text} {{ ... {name} }}`",
+            )
+        chain = [use.definition for use in self.active]
+        if any(definition is base for definition in chain):
+            names = [d.name.text for d in chain[next(i for i, d in enumerate(chain) if d is base) :]]
+            raise Problem(
+                "recursive-block",
+                f"a model cannot derive from itself: {' from '.join([*names, name])}",
+                span,
+                notes=((base.name.span, "defined here"),),
+                help="one of them needs a body of its own",
+            )
+        arguments = []
+        for argument in call.arguments:
+            value = self.evaluate(argument.value, frame)
+            if isinstance(value, Tensor) or all_tensors(value):
+                raise Problem(
+                    "bad-argument",
+                    f"a parameter of a model cannot be {describe(value)}",
+                    argument.value.span,
+                    help="give it a layer or block that is not yet applied, or a number, word or list",
+                )
+            arguments.append((argument.name, Given(value, argument.value.span)))
+        made = self.call(BlockValue(base, {}, span), arguments, call.span, frame, None)
+        if isinstance(made, BlockValue):
+            return made
+        raise GaveUp  # an argument is unknown, which is told already
+
+    def _has_defaults(self, what: BlockValue, inner: Frame) -> bool:
+        """Whether the parameters that have a default have that value."""
+        for parameter in what.definition.parameters:
+            if parameter.default is None or parameter.name.text not in what.arguments:
+                continue
+            try:
+                default = plain(self.evaluate(parameter.default, inner))
+            except Problem:
+                return False
+            if default is None or default != plain(inner.names[parameter.name.text]):
+                return False
+        return True
 
     def bind_parameters(self, what: BlockValue, inner: Frame) -> None:
         """Give a body its parameters: the arguments, or their defaults."""

@@ -563,4 +563,6 @@ def too_long(entries: int, span: Span) -> Problem:
 
 
 def _no_number(span: Span) -> Problem:
-    return Problem("bad-arithmetic", "this has no value as a number", span, help="roots and powers must be real numbers")
+    return Problem(
+        "bad-arithmetic", "this has no value as a number", span, help="roots and powers must be real numbers"
+    )

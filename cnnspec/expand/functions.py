@@ -91,7 +91,7 @@ USAGE: dict[str, str] = {
     "log2": "`log2(x)`, on a number above 0",
     "len": "`len([a, b, c])`, on a list",
     "sum": "`sum([a, b, c])`, on a list of numbers",
-    "range": "`range(stop)`, `range(start, stop)` or `range(start, stop, step)`, on whole numbers, with a step that is not 0",
+    "range": "`range(stop)`, `range(start, stop)` or `range(start, stop, step)`, on whole numbers, the step not 0",
     "zip": "`zip([a, b], [c, d])`, on lists of one length",
     "enumerate": "`enumerate([a, b, c])`, on a list",
     "linspace": "`linspace(first, last, count)`, on two numbers and a whole one",
@@ -112,7 +112,7 @@ INITIALISERS: dict[str, Initialiser] = {
     "zeros": Initialiser(distribution="zeros"),
     "ones": Initialiser(distribution="ones"),
     **{
-        name: Initialiser(distribution=name)  # type: ignore[arg-type]
+        name: Initialiser(distribution=name)
         for name in (
             "he_normal",
             "he_uniform",

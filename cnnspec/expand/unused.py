@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+from dataclasses import fields
+from functools import cache
+from typing import Any, NamedTuple
 
 from cnnspec.diagnostics import Diagnostic, Span
 from cnnspec.syntax import tree
 
 
-def unused_names(file: tree.File) -> list[Diagnostic]:
-    """A warning for each name of a definition that nothing in it reads; a leading underscore silences it."""
-    warnings = []
+class UnusedName(NamedTuple):
+    """A name that nothing reads, and the warning of it."""
+
+    text: str
+    diagnostic: Diagnostic
+
+
+def unused_names(file: tree.File) -> list[UnusedName]:
+    """The names of each definition that nothing in it reads; a leading underscore silences the warning."""
+    found = []
     for definition in file.definitions:
         bound: dict[str, Span] = {parameter.name.text: parameter.name.span for parameter in definition.parameters}
         read: set[str] = set()
-        for part in _parts(definition.body):
+        for part in _parts((definition.body, definition.base)):
             match part:
                 case tree.Binding() | tree.For():
                     bound |= {target.text: target.span for target in part.targets if target.text not in bound}
@@ -27,16 +35,10 @@ def unused_names(file: tree.File) -> list[Diagnostic]:
                 read |= {part.text for part in _parts(parameter.default) if isinstance(part, tree.Name)}
         for name, span in bound.items():
             if name not in read and not name.startswith("_"):
-                warnings.append(
-                    Diagnostic(
-                        "unused-name",
-                        f"`{name}` is never used",
-                        span,
-                        severity="warning",
-                        help=f"remove it, or call it `_{name}` to keep it",
-                    )
-                )
-    return warnings
+                help = f"remove it, or call it `_{name}` to keep it"
+                warning = Diagnostic("unused-name", f"`{name}` is never used", span, help=help, severity="warning")
+                found.append(UnusedName(name, warning))
+    return found
 
 
 def _parts(root: Any) -> Iterator[Any]:
@@ -44,11 +46,15 @@ def _parts(root: Any) -> Iterator[Any]:
     waiting = [root]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, Span):
-            continue
+        kind: Any = type(part)
         if isinstance(part, tuple):
             waiting += part
-        elif is_dataclass(part):
+        elif hasattr(kind, "__dataclass_fields__"):
             yield part
-            skipped = {"targets", "span", "names", "name"}
-            waiting += [getattr(part, f.name) for f in fields(part) if f.name not in skipped]
+            waiting += [getattr(part, name) for name in _inner(kind)]
+
+
+@cache
+def _inner(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind of node that hold nodes which may read names."""
+    return tuple(f.name for f in fields(kind) if f.name not in {"targets", "span", "names", "name"})

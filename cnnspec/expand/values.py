@@ -131,6 +131,8 @@ class Frame:
     number: int = 0
     auxiliary: bool = False
     is_model: bool = False
+    as_written: bool = True
+    """Whether a base's parameters have their defaults, where they have any: its claims are about that case only."""
 
     def find(self, name: str) -> Any:
         frame: Frame | None = self
@@ -164,7 +166,7 @@ def describe(value: Any, depth: int = 3) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Dims):
-        return "x".join(map(str, value))
+        return "x".join(map(str, value[:8])) + "x..." * (len(value) > 8)
     if isinstance(value, str):
         return f'"{value}"' if len(value) < 40 else f'"{value[:36]}..."'
     if isinstance(value, Initialiser):

@@ -15,9 +15,9 @@ from cnnspec.layers.base import Layer
 from cnnspec.shapes import Dim, Shape, Symbolic, show
 
 LONGEST_FORMULA = 40
-"""Symbolic counts that are longer are cut in tables; the data has them whole."""
+"""Symbolic counts that are longer are cut in reports for people; the data has them whole."""
 WIDEST_COLUMN = 48
-"""What is longer is written out beyond its column, so that one long name does not widen every row."""
+"""A longer shape is cut, and a longer name goes beyond its column, so that one of them does not widen every row."""
 DEEPEST = 100
 """Levels of the table; what a path has beyond them stays one label."""
 
@@ -224,7 +224,7 @@ class _Table:
             level,
             place.label,
             place.described(),
-            ", ".join(show(self.graph.values[value]) for value in outputs),
+            _cut(", ".join(show(self.graph.values[value]) for value in outputs), WIDEST_COLUMN),
             _cell(sum(node.params for node in nodes)),
             _cell(_sum(node.macs for node in nodes)),
             str(self.fields[outputs[0]]),
@@ -269,8 +269,11 @@ def count(number: Dim) -> str:
     """A count with thousands separated; a formula where sizes are symbolic."""
     if not isinstance(number, Symbolic):
         return f"{number:,}"
-    text = str(number)
-    return text if len(text) <= LONGEST_FORMULA else text[: LONGEST_FORMULA - 1] + "…"
+    return _cut(str(number), LONGEST_FORMULA)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _cell(number: Dim) -> str:

@@ -8,13 +8,14 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
 
 from cnnspec import zoo
 from cnnspec.cli.application import COMMANDS, application
+from cnnspec.graph import Graph
 from cnnspec.version import __version__
 
 GOOD = """\
@@ -110,13 +111,13 @@ def test_check_as_json(tmp_path: Path, spec: Path) -> None:
     good, bad = json.loads(result.stdout)
     assert good["ok"]
     assert not bad["ok"]
-    assert bad["diagnostics"][0]["code"] == "unknown-layer"
+    assert bad["diagnostics"][0]["code"] == "unknown-name"
     assert bad["diagnostics"][0]["span"]["line"] == 4
 
 
 def test_diagnostics_as_json(tmp_path: Path) -> None:
     result = run("check", write(tmp_path, BAD), "--format", "json")
-    assert json.loads(result.stderr)[0]["code"] == "unknown-layer"
+    assert json.loads(result.stderr)[0]["code"] == "unknown-name"
     assert json.loads(run("check", "no-such-spec", "--format", "json").stderr)[0]["code"] == "unknown-spec"
 
 
@@ -174,7 +175,9 @@ def test_unreadable_specs(command: str, tmp_path: Path) -> None:
 def test_set_and_input(spec: Path) -> None:
     result = run("check", spec, "--set", "classes=5", "--input", "3x32x32")
     assert result.stdout.startswith("Net(classes = 5): 3x32x32 -> 5\n")
-    assert run("check", spec, "--set", "classes = 2 * 3 + 1", "--input", "image=1x8x8").stdout.startswith("Net(classes = 7): 1x8x8")
+    assert run("check", spec, "--set", "classes = 2 * 3 + 1", "--input", "image=1x8x8").stdout.startswith(
+        "Net(classes = 7): 1x8x8"
+    )
     assert "[1, H, W]" in run("check", "-", "--input", "[1, H, W]", input="model A {\ninput x: 1x8x8\nrelu\n}").stdout
 
 
@@ -264,8 +267,6 @@ def test_a_file_with_several_models_needs_a_choice(tmp_path: Path) -> None:
 
 
 def test_graph() -> None:
-    from cnnspec.graph import Graph
-
     graph = Graph.model_validate_json(run("graph", "lenet5").stdout)
     assert graph.params == 61_706
     assert json.loads(run("graph", "--schema").stdout)["$schema"].startswith("https://json-schema.org/")
@@ -368,6 +369,43 @@ def test_fmt_leaves_alone_what_it_cannot_read(tmp_path: Path) -> None:
     assert messy.read_text() == GOOD
 
 
+class FakeReport(NamedTuple):
+    """What `verify` gives back, as far as the command line looks at it."""
+
+    ok: bool
+
+    def as_text(self, *, colour: bool = False) -> str:
+        return "agrees" if self.ok else "DISAGREES"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"ok": self.ok}
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_verify(ok: bool, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def verify(graph: Graph, probes: list[Graph], **options: Any) -> FakeReport:
+        calls.append({"model": graph.name, **options})
+        return FakeReport(ok)
+
+    monkeypatch.setattr("cnnspec.verify.verify", verify)
+    result = run("verify", spec, "--targets", "torch, keras-jax", "--seed", "7")
+    assert result.exit_code == (0 if ok else 1)
+    assert result.stdout == ("agrees\n" if ok else "DISAGREES\n")
+    assert result.stderr == ""
+    assert calls == [{"model": "Net", "targets": ["torch", "keras-jax"], "seed": 7, "progress": None}]
+    assert json.loads(run("verify", spec, "--json").stdout) == {"ok": ok}
+    assert calls[1]["targets"] is None
+
+
+def test_verify_that_cannot_begin(spec: Path) -> None:
+    result = run("verify", spec, "--targets", "torhc")
+    assert result.exit_code == 2
+    assert "torhc" in result.stderr
+    assert run("verify", spec, "--input", "[1, H, W]").exit_code in (1, 2)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell: str) -> None:
     assert "_CNNSPEC_COMPLETE" in run("completion", shell).stdout
@@ -466,12 +504,12 @@ def test_commands_import_no_more_than_they_need(arguments: tuple[str, ...]) -> N
 
 def test_importing_the_package_imports_nothing() -> None:
     code = (
-        "import sys; before = set(sys.modules); import cnnspec\n"
-        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('cnnspec')))\n"
+        "import sys, typing; before = set(sys.modules); import cnnspec\n"
+        "print(*sorted(set(sys.modules) - before))\n"
         "print(cnnspec.load.__name__, cnnspec.Graph.__name__, 'load' in dir(cnnspec))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert result.stdout == "['typing']\nload Graph True\n" or result.stdout == "[]\nload Graph True\n"
+    assert result.stdout == "__future__ cnnspec cnnspec.version\nload Graph True\n"
 
 
 def test_the_package_has_no_other_names() -> None:
