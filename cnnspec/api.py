@@ -119,9 +119,9 @@ def compile(spec: str | Graph, backend: str = "torch", *, model: str | None = No
     ``spec`` is a path, the name of a shipped network, or a `Graph`.  Of a graph alone, every number is written out; from a spec, the
     model's parameters stay arguments where the target can carry them.  Raises `SpecError`, and LookupError for an unknown backend.
     """
-    from cnnspec.backend import backend as find_backend
+    from cnnspec.backend import emitter as find_emitter
 
-    emitter = find_backend(backend)
+    emitter = find_emitter(backend)
     if isinstance(spec, Graph):
         return emitter.emit(spec, [])
     graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
@@ -134,9 +134,9 @@ def build(spec: str | Graph, backend: str = "torch", *, target: str | None = Non
 
     ``target`` chooses what Keras runs on (``keras-jax``).  Raises ImportError where the framework is missing.
     """
-    from cnnspec.backend import backend as find_backend
+    from cnnspec.backend import emitter as find_emitter
 
-    emitter = find_backend(backend)
+    emitter = find_emitter(backend)
     where = target or emitter.targets[0]
     if isinstance(spec, Graph):
         graph, probes = spec, []

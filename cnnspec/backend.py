@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
+    from cnnspec.weights.formats import WeightFiles
+
     Array = NDArray[numpy.floating[Any]]
 
 GROUP = "cnnspec.backends"
@@ -85,6 +87,8 @@ class Backend(ABC):
     """As in ``--backend torch``."""
     targets: tuple[str, ...]
     """What `verify` can run its code on, the usual one first: ``("keras-tensorflow", "keras-jax", "keras-torch")``."""
+    emits: bool = True
+    """Whether there is code: what evaluates the graph itself has none, and `emit` then gives an empty text."""
 
     @abstractmethod
     def emit(self, graph: Graph, probes: Sequence[Graph]) -> str:
@@ -101,6 +105,10 @@ class Backend(ABC):
     @abstractmethod
     def missing(self, target: str) -> str | None:
         """What must be installed before ``target`` can run; None where it can."""
+
+    def weight_files(self) -> WeightFiles | None:
+        """How its framework keeps weights in files; None where it has no such files."""
+        return None
 
 
 class UnsupportedLayer(SpecError):
@@ -136,3 +144,12 @@ def backend(name: str) -> Backend:
         f"there is no backend `{name}`"
         + (f"; did you mean `{near[0]}`?" if near else f"; installed: {', '.join(known)}")
     )
+
+
+def emitter(name: str) -> Backend:
+    """The backend of that name, which must write code; raises LookupError where it does not, or does not exist."""
+    found = backend(name)
+    if not found.emits:
+        others = ", ".join(one.name for one in backends().values() if one.emits)
+        raise LookupError(f"`{name}` writes no code and is for `verify` alone; backends that write code: {others}")
+    return found

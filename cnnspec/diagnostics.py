@@ -180,4 +180,4 @@ def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     # Only names of about the same length can be close, and a network may have a hundred thousand.
     candidates = list(islice((name for name in known if abs(len(name) - len(word)) <= len(word)), MOST_CANDIDATES))
     same = [name for name in candidates if folded(name) == folded(word)]
-    return same[:most] or difflib.get_close_matches(word, candidates, n=most, cutoff=0.6)
+    return same[:most] or difflib.get_close_matches(word, candidates, n=most, cutoff=0.7)

@@ -13,7 +13,6 @@ from cnnspec.syntax import tree
 from cnnspec.syntax.parse import parse
 
 LARGEST_FILE = 64 * 2**20
-MOST_FILES = 1000
 
 
 class Spec(NamedTuple):
@@ -113,13 +112,6 @@ def parse_all(spec: Spec) -> Parsed:
                 if path.resolve() in seen:
                     continue
                 seen.add(path.resolve())
-                if len(seen) > MOST_FILES:
-                    raise _refusal(
-                        "too-many-files",
-                        f"this spec uses more than {MOST_FILES} files",
-                        use,
-                        "put blocks that belong together into one file",
-                    )
                 sources[name] = _read_used(path, name, use)
                 files.append(parse(sources[name], name))
                 waiting.append((files[-1], path.parent))

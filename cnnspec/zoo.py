@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 MODEL = re.compile(r"^model\s+(\w+)\s*(?:\(([^{]*?)\)\s*(?=[={]))?", re.MULTILINE)
-"""A model's name and parameters in the text of a spec that is known to be right: parsing the zoo would take too long."""
+"""A model's name and parameters in the text of a spec known to be right; parsing the zoo would take too long."""
 BRACKETS = re.compile(r"#[^\n]*|\([^()\[\]]*\)|\[[^()\[\]]*\]")
 
 
@@ -37,7 +37,7 @@ def models() -> dict[str, tuple[str, Path]]:
 
 def stands_alone(parameters: str) -> bool:
     """Whether every parameter has a default, in the text between a model's parentheses."""
-    nested = True
+    nested = 1
     while nested:
         parameters, nested = BRACKETS.subn("", parameters)
     return all("=" in parameter for parameter in parameters.split(",") if parameter.strip())

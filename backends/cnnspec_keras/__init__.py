@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from cnnspec.backend import Backend, Precision, Runtime
 from cnnspec.graph import Graph
+
+if TYPE_CHECKING:
+    from cnnspec.weights.formats import WeightFiles
 
 ENGINES = {"keras-tensorflow": "tensorflow", "keras-jax": "jax", "keras-torch": "torch"}
 """What Keras needs for each target."""
@@ -36,6 +40,12 @@ class KerasBackend(Backend):
     def missing(self, target: str) -> str | None:
         absent = [package for package in ("keras", ENGINES[target]) if find_spec(package) is None]
         return f"{' and '.join(absent)} not installed: pip install 'cnnspec[keras]'" if absent else None
+
+    @override
+    def weight_files(self) -> WeightFiles:
+        from cnnspec_keras.files import KerasFiles
+
+        return KerasFiles()
 
 
 BACKEND = KerasBackend()

@@ -19,16 +19,26 @@ from cnnspec.graph import Graph
 from cnnspec.shapes import Shape
 from cnnspec.shapes import show as show_first
 from cnnspec_keras.helpers import HELPERS
-from cnnspec_keras.layers import EMITTERS
+from cnnspec_keras.layers import EMITTERS, layer_name
 
 
 class KerasDialect(Dialect):
     """What the planner must know of Keras: channels are read from values, and groups are printed in place."""
 
     implicit_channels = False
+    one_scope = True
+    helpers = frozenset({*HELPERS, "math"})
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+
+    @override
+    def name(self, definition: str) -> str:
+        return snake_case(definition)
+
+    @override
+    def model_name(self, name: str) -> str:
+        return function_name(name)
 
     @override
     def describe(self, places: Sequence[Place]) -> list[Emission]:
@@ -49,7 +59,19 @@ class KerasDialect(Dialect):
 
 def emit(graph: Graph, probes: Sequence[Graph]) -> str:
     """The Keras source of a graph."""
+    _check_names(graph)
     return _File(plan(graph, probes, KerasDialect(graph))).text()
+
+
+def _check_names(graph: Graph) -> None:
+    """Refuse paths that Keras could not tell apart, where a dot becomes an underscore."""
+    known: dict[str, str] = {}
+    for node in graph.layers:
+        name = layer_name(node.path)
+        if name in known:
+            gap = Unsupported(f"its name there, `{name}`, is that of `{known[name]}` too")
+            raise UnsupportedLayer("keras", node, gap, graph.sources)
+        known[name] = node.path
 
 
 def show(shape: Shape) -> str:
@@ -103,6 +125,8 @@ class _Function:
         self.last = routine.inputs[0] if routine.inputs else ""
 
     def lines(self) -> list[str]:
+        for target, source in self.routine.copies:
+            self.body.line(f"{target} = {source}")
         self.run(self.routine.body, "")
         writer = Writer()
         if self.model:
@@ -123,11 +147,10 @@ class _Function:
         result = "keras.KerasTensor" if count == 1 else f"tuple[{', '.join(['keras.KerasTensor'] * count)}]"
         inputs = [f"{name}: keras.KerasTensor" for name in self.routine.inputs]
         parts: list[Part] = [*inputs, *self._parameters(), "*", "name: str"]
-        writer.put(f"def {snake_case(self.routine.name)}", Bracket("(", parts), f" -> {result}:")
+        writer.put(f"def {self.routine.name}", Bracket("(", parts), f" -> {result}:")
         writer.lines += docstring(self._docstring(), 1)
         writer.indent = 1
-        for name in self.routine.channels:
-            source = self.routine.inputs[0] if name == "in_channels" else name.removesuffix("_channels")
+        for name, source in self.routine.channels:
             writer.line(f"{name} = {source}.shape[-1]")
         for name, text in self.routine.locals:
             writer.line(f"{name} = {text}")
@@ -148,7 +171,7 @@ class _Function:
 
     def _model(self, writer: Writer) -> None:
         graph = self.file.plan.graph
-        name = function_name(graph.name)
+        name = self.routine.name
         writer.put(f"def {name}", Bracket("(", list(self._parameters())), " -> keras.Model:")
         shapes = ", ".join(show(graph.values[port.value]) for port in graph.inputs)
         results = ", ".join(show(graph.values[port.value]) for port in graph.outputs)
@@ -233,16 +256,16 @@ class _Function:
         parts: list[Part] = [*step.inputs]
         required = {parameter.name for parameter in step.routine.parameters if parameter.default is REQUIRED}
         parts += [text if parameter in required else f"{parameter}={text}" for parameter, text in step.arguments]
-        self.body.put(f"{', '.join(step.outputs)} = ", Bracket(f"{snake_case(step.routine.name)}(", [*parts, name]), comment=comment)
+        self.body.put(f"{', '.join(step.outputs)} = ", Bracket(f"{step.routine.name}(", [*parts, name]), comment=comment)
         self.last = step.outputs[0]
 
     def _statement(self, targets: str, layer: Bracket, argument: str, comment: str) -> None:
         self.body.put(f"{targets} = ", layer, f"({argument})", comment=comment)
 
     def _name(self, label: str, pattern: bool, prefix: str) -> str:
-        whole = f"{prefix}{label}"
+        whole = layer_name(f"{prefix}{label}")
         if not self.model:
-            return f'name=f"{{name}}.{whole}"'
+            return f'name=f"{{name}}_{whole}"'
         return f'name=f"{whole}"' if pattern or "{" in prefix else f'name="{whole}"'
 
 

@@ -7,6 +7,7 @@ given.
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.graph import Node
@@ -45,22 +46,31 @@ def to_keras(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> Arr
 
 
 def from_keras(node: Node, name: str, array: Array) -> Array:
-    """A weight in the order of the spec, from the value of the Keras variable."""
-    shape = next(weight.shape for weight in node.weights if weight.name == name)
-    layer = node.layer
-    if isinstance(layer, _KERNELS) and name == "weight":
-        # (k..., a, b) to (b, a, k...), and depthwise to (a, b, k...), which is a * b filters of one channel.
-        axes = (array.ndim - 1, array.ndim - 2, *range(array.ndim - 2))
-        found = array.transpose(axes)
-        if found.shape != shape:
-            found = found.swapaxes(0, 1).reshape(shape)
-    elif _has_positions(layer, array.ndim):
-        found = array.transpose((array.ndim - 1, *range(array.ndim - 1)))
-    else:
-        found = array
+    """A weight in the order of the spec, from the value of the Keras variable; raises ValueError where it misfits."""
+    shape = _shape(node, name)
+    found = in_spec_order(node, name, array)
     if found.shape != shape:
         raise ValueError(f"the variable of `{node.path}.{name}` has {array.shape}, and the spec has {shape}")
     return found.copy()
+
+
+def in_spec_order(node: Node, name: str, array: Array) -> Array:
+    """The value of the Keras variable of a weight, with its axes as the spec has them, whatever their sizes."""
+    layer = node.layer
+    if isinstance(layer, _KERNELS) and name == "weight" and array.ndim > 1:
+        # (k..., a, b) to (b, a, k...), and depthwise to (a, b, k...), which is a * b filters of one channel.
+        found = array.transpose((array.ndim - 1, array.ndim - 2, *range(array.ndim - 2)))
+        shape = _shape(node, name)
+        if found.shape != shape and isinstance(layer, _DEPTHWISE) and found.size == prod(shape):
+            return found.swapaxes(0, 1).reshape(shape)
+        return found
+    if _has_positions(layer, array.ndim):
+        return array.transpose((array.ndim - 1, *range(array.ndim - 1)))
+    return array
+
+
+def _shape(node: Node, name: str) -> tuple[int, ...]:
+    return next(weight.shape for weight in node.weights if weight.name == name)
 
 
 def _rearranged(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> Array:

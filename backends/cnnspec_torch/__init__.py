@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from cnnspec.backend import Backend, Precision, Runtime
 from cnnspec.graph import Graph
+
+if TYPE_CHECKING:
+    from cnnspec.weights.formats import WeightFiles
 
 
 class TorchBackend(Backend):
@@ -32,6 +36,12 @@ class TorchBackend(Backend):
     @override
     def missing(self, target: str) -> str | None:
         return None if find_spec("torch") else "PyTorch is not installed: pip install 'cnnspec[torch]'"
+
+    @override
+    def weight_files(self) -> WeightFiles:
+        from cnnspec_torch.files import TorchFiles
+
+        return TorchFiles()
 
 
 BACKEND = TorchBackend()

@@ -13,6 +13,7 @@ from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
 from cnnspec.codegen.header import header
 from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, flat, shown
+from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, chain, literal, plan
 from cnnspec.graph import Graph, Node
@@ -36,9 +37,19 @@ class TorchDialect(Dialect):
     """What the planner must know of PyTorch: modules state their input channels, and sequences are objects."""
 
     implicit_channels = True
+    one_scope = False
+    helpers = frozenset({*HELPERS, "OrderedDict", "math"})
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+
+    @override
+    def name(self, definition: str) -> str:
+        return safe(definition)
+
+    @override
+    def model_name(self, name: str) -> str:
+        return safe(name)
 
     @override
     def describe(self, places: Sequence[Place]) -> list[Emission]:
@@ -127,6 +138,8 @@ class _Class:
 
     def lines(self) -> list[str]:
         self.define(self.routine.body, self.init)
+        for target, source in self.routine.copies:
+            self.forward.line(f"{target} = {source}")
         self.run(self.routine.body, self.forward)
         self._return()
         writer = Writer()

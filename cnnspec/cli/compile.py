@@ -25,10 +25,10 @@ def command(
     output: Path | None,
 ) -> None:
     """Write the code of a network for a framework, to standard output or to FILE."""
-    from cnnspec.backend import backend as find_backend
+    from cnnspec.backend import emitter as find_emitter
 
     try:
-        emitter = find_backend(backend)
+        emitter = find_emitter(backend)
     except LookupError as error:
         raise click.UsageError(error.args[0]) from None
     source = emitter.emit(*select(spec, model, settings, inputs).load_with_probes())

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -47,6 +48,19 @@ class Dialect(ABC):
     implicit_channels: bool
     """Whether the channels of an input are a constructor parameter (PyTorch) or read from the value (Keras)."""
 
+    one_scope: bool
+    """Whether the arguments of a definition and the variables of its forward pass are names of one function (Keras)."""
+    helpers: frozenset[str]
+    """The names of definitions that a file may bring along."""
+
+    @abstractmethod
+    def name(self, definition: str) -> str:
+        """What a block's definition is called."""
+
+    @abstractmethod
+    def model_name(self, name: str) -> str:
+        """What the definition of the model is called."""
+
     @abstractmethod
     def describe(self, places: Sequence[Place]) -> list[Emission]:
         """What one layer becomes in each of its uses."""
@@ -73,16 +87,12 @@ class Parameter:
 
     @property
     def type(self) -> str:
-        kinds = {type(value) for value in self.values.values()}
-        if kinds <= {int}:
-            return "int"
-        if kinds <= {bool}:
-            return "bool"
-        if kinds <= {int, float}:
-            return "float"
-        if kinds == {tuple}:
-            return f"tuple[{', '.join(['int'] * len(next(iter(self.values.values()))))}]"
-        return "str" if kinds <= {str} else "Any"
+        """The annotation: ``int``, ``tuple[int, int]``, or several of these."""
+        kinds = {
+            f"tuple[{', '.join(['int'] * len(value))}]" if isinstance(value, tuple) else type(value).__name__
+            for value in self.values.values()
+        }
+        return " | ".join(sorted(kinds - {"int"} if "float" in kinds else kinds))
 
 
 @dataclass(slots=True)
@@ -169,8 +179,10 @@ class Routine:
     uses: list[tuple[int, Piece]]
     example: str
     """Shapes of the first use: ``64x56x56 -> 256x56x56``."""
-    channels: list[str] = field(default_factory=list)
-    """Names of the inputs' channels that the body uses, where the target reads them from the values: ``x_channels``."""
+    channels: list[tuple[str, str]] = field(default_factory=list)
+    """Names for channels that the body uses, with their inputs, where the target reads them from the values."""
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """Variables that begin as an input of the model and change: name and input."""
 
 
 @dataclass(slots=True)
@@ -244,27 +256,43 @@ def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
 class Names:
     """Explains values of one routine by its parameters and names."""
 
-    def __init__(self, uses: Sequence[tuple[int, Piece]], *, model: bool, carried: Sequence[str], implicit: dict[str, Values]) -> None:
+    def __init__(
+        self, uses: Sequence[tuple[int, Piece]], channels: Sequence[tuple[str, Values]], reserved: set[str], carried: Sequence[str] | None
+    ) -> None:
+        """``channels`` are the varying channels of inputs with a name to wish for; ``carried`` the parameters of the model, if it is this."""
         self.uses = uses
-        self.model = model
-        self.implicit = implicit
+        self.model = carried is not None
+        self.reserved = reserved
+        self.implicit: dict[str, Values] = {}
         self.arguments: dict[str, Values] = {}
         self.spec_locals: dict[str, Values] = {}
         self.used: dict[str, Values] = {}
         self.defined: dict[str, str] = {}
         self.tests: list[tuple[str, Values]] = []
+        self.counters: set[str] = set()
+        """The variables of loops."""
+        self.open_loops: list[str] = []
+        """Those of the loops that are being planned."""
         scopes = [piece.scope for _, piece in uses]
         if all(scope is not None for scope in scopes):
             known = [scope for scope in scopes if scope is not None]
-            if model:
-                self.arguments = {safe(name): {i: s.arguments[name] for i, s in enumerate(known)} for name in carried}
+            if carried is not None:
+                for name in carried:
+                    self.arguments[self.fresh(safe(name))] = {i: s.arguments[name] for i, s in enumerate(known)}
             else:
-                self.arguments = self._varying([scope.arguments for scope in known])
-                self.spec_locals = self._varying([scope.names for scope in known])
+                for name, values in self._varying([scope.arguments for scope in known]):
+                    self.arguments[self.fresh(safe(name))] = values
+                counters = {name for _, piece in uses for name in _loop_variables(piece.body)}
+                for name, values in self._varying([scope.names for scope in known]):
+                    if name in counters:
+                        continue
+                    self.spec_locals[self.fresh(safe(name))] = values
+        for name, values in channels:
+            self.implicit[self.fresh(name)] = values
 
     @staticmethod
-    def _varying(named: list[dict[str, Any]]) -> dict[str, Values]:
-        found = {}
+    def _varying(named: list[dict[str, Any]]) -> list[tuple[str, Values]]:
+        found = []
         for name in named[0]:
             if all(name in one for one in named):
                 values = _compact({i: one[name] for i, one in enumerate(named)})
@@ -272,8 +300,34 @@ class Names:
                     isinstance(v, bool | int | float) or (isinstance(v, tuple) and all(type(size) is int for size in v))
                     for v in values.values()
                 ):
-                    found[safe(name)] = values
+                    found.append((name, values))
         return found
+
+    @property
+    def all(self) -> set[str]:
+        """Every name that means something in the constructor."""
+        return {*self.arguments, *self.implicit, *self.spec_locals, *self.used, *self.defined, *self.counters}
+
+    def fresh(self, wish: str) -> str:
+        """A name like this one that means nothing yet."""
+        name, number = wish, 2
+        while name in self.all or name in self.reserved:
+            name = f"{wish}_{number}"
+            number += 1
+        return name
+
+    @contextmanager
+    def counter(self) -> Iterator[str]:
+        """A variable for a loop, to be used again once the loop is over."""
+        letters = (letter + number for number in ("", *map(str, range(2, 100))) for letter in "ijklmn")
+        taken = {*self.arguments, *self.implicit, *self.spec_locals, *self.used, *self.defined, *self.reserved, *self.open_loops}
+        name = next(name for name in letters if name not in taken)
+        self.counters.add(name)
+        self.open_loops.append(name)
+        try:
+            yield name
+        finally:
+            self.open_loops.pop()
 
     def use(self, name: str) -> str:
         self.used[name] = {**self.arguments, **self.implicit, **self.used}[name]
@@ -286,6 +340,13 @@ class Names:
         """The parameter that has these values, if there is one."""
         for name, has in self.candidates().items():
             if values and _equal(has, values):
+                return self.use(name)
+        return None
+
+    def namesake(self, values: Values, hint: str) -> str | None:
+        """A varying parameter that is this argument by its name, where only some uses have it and agree: a branch's `stride`."""
+        for name, has in self.arguments.items():
+            if name in hint and values and len(values) < len(self.uses) and _equal(has, values):
                 return self.use(name)
         return None
 
@@ -319,8 +380,10 @@ class Names:
             a, b = yes.pop(), no.pop()
             if a != b + 1:
                 return f"({a} if {test} else {b})"
-            self.defined["shift"] = f"int({test})"
-            return f"shift + {b}" if b else "shift"
+            number = f"int({test})"
+            name = next((name for name, text in self.defined.items() if text == number), None) or self.fresh("shift")
+            self.defined[name] = number
+            return f"{name} + {b}" if b else name
         return None
 
     def _local(self, name: str, values: Values) -> str:
@@ -337,12 +400,7 @@ class Names:
     def _new(self, values: Values, hint: str) -> str:
         if self.model:
             raise Differ("a model takes only its own parameters")
-        taken = {*self.candidates(), *self.defined, *self.spec_locals}
-        name = hint = safe(re.sub(r"\W", "_", hint))
-        number = 2
-        while name in taken:
-            name = f"{hint}_{number}"
-            number += 1
+        name = self.fresh(safe(hint))
         common = max(values.values(), key=lambda value: sum(other == value for other in values.values()))
         self.used[name] = {i: values.get(i, common) for i in range(len(self.uses))}
         return name
@@ -415,6 +473,15 @@ class Names:
                     texts = [self._local(n, more[n]) if n in more and n not in whole else self.use(n) for n in (one, other)]
                     return f"{texts[0]} {symbol} {texts[1]}"
         return None
+
+
+def _loop_variables(body: Iterable[Piece]) -> Iterator[str]:
+    for piece in body:
+        for variables, turn in zip(piece.variables, piece.turns, strict=False):
+            yield from variables
+            yield from _loop_variables(turn)
+        if piece.kind == "branch":
+            yield from _loop_variables(piece.body)
 
 
 def _compact(values: Values) -> Values:
@@ -510,12 +577,14 @@ class _Planner:
         self.owner: dict[tuple[int, str], Routine] = {}
         self.order: list[Routine] = []
         self.names_taken: set[str] = set()
+        self.reserved: set[str] = set()
 
     def run(self) -> Plan:
         for number, root in enumerate(self.roots):
             self._collect(number, root.body)
-        model_name = safe(self.graphs[0].name)
-        self.names_taken = {model_name}
+        model_name = self.dialect.model_name(self.graphs[0].name)
+        self.names_taken = {model_name, *self.dialect.helpers}
+        self.reserved = {model_name, *self.dialect.helpers, *(self._wished_name(uses[0][1]) for uses in self.instances.values())}
         model = self._routine(model_name, list(enumerate(self.roots)), model=True)
         return Plan(self.graphs[0], self.order, model, self.carried)
 
@@ -533,6 +602,9 @@ class _Planner:
             return piece.definition
         return ("group", piece.scope.origin) if piece.scope is not None else piece.key
 
+    def _wished_name(self, piece: Piece) -> str:
+        return self.dialect.name(piece.definition or class_name(piece.label))
+
     def is_routine(self, piece: Piece) -> bool:
         if piece.definition:
             return True
@@ -546,19 +618,12 @@ class _Planner:
         key = self._definition(piece)
         if key not in self.routines:
             uses = self.instances[key]
-            name = self._unique(safe(piece.definition) if piece.definition else class_name(piece.label))
+            wish = self._wished_name(piece)
+            name = self._unique(wish)
             self.routines[key] = []
-            try:
-                made = [self._routine(name, uses)]
-            except Differ:
-                kinds: dict[object, list[tuple[int, Piece]]] = {}
-                for number, use in uses:
-                    kinds.setdefault(self._signature(use), []).append((number, use))
-                if len(kinds) == 1:
-                    kinds = {(number, use.path): [(number, use)] for number, use in uses}
-                made = []
-                for number, some in enumerate(kinds.values(), 1):
-                    made.append(self._routine(name if number == 1 else self._unique(f"{name}{number}"), some))
+            made: list[Routine] = []
+            for some in self._served_together(name, uses):
+                made.append(self._routine(name if not made else self._unique(wish), some))
             self.routines[key] = made
             for routine in made:
                 self.order.append(routine)
@@ -568,25 +633,60 @@ class _Planner:
 
     def _unique(self, name: str) -> str:
         number, result = 2, name
-        while result in self.names_taken:
+        while result in self.names_taken or (result != name and result in self.known_names):
             result = f"{name}{number}"
             number += 1
         self.names_taken.add(result)
+        self.reserved.add(result)
         return result
 
-    def _signature(self, piece: Piece) -> object:
-        """What uses must share to be served by one definition whatever their numbers."""
+    @cached_property
+    def known_names(self) -> set[str]:
+        """Every name of the spec: what a definition of a made-up name must not be called."""
+        found = set(self.reserved)
+        for root in self.roots:
+            waiting = [root]
+            while waiting:
+                piece = waiting.pop()
+                waiting += [*piece.body, *(part for turn in piece.turns for part in turn)]
+                if piece.scope is not None:
+                    scope = piece.scope
+                    found.update(scope.arguments, scope.names, scope.input_names, (name for name, _ in scope.bindings))
+        return found
+
+    def _served_together(self, name: str, uses: list[tuple[int, Piece]]) -> list[list[tuple[int, Piece]]]:
+        """The uses of a block in as few groups as its definitions must be: all, those of one structure, or those that are equal."""
+        try:
+            self._routine(name, uses)
+        except Differ:
+            for exact in (False, True):
+                groups: dict[object, list[tuple[int, Piece]]] = {}
+                for graph, use in uses:
+                    inner = self._inside(graph, use, exact)
+                    groups.setdefault((len(use.inputs), len(use.outputs), inner), []).append((graph, use))
+                if len(groups) > 1:
+                    return [one for group in groups.values() for one in self._served_together(name, group)]
+            raise
+        return [uses]
+
+    def _inside(self, graph: int, use: Piece, exact: bool) -> object:
+        shapes = tuple(self.graphs[graph].values[value] for value in use.inputs) if exact else ()
+        return shapes, tuple(self._signature(part, exact) for part in use.body)
+
+    def _signature(self, piece: Piece, exact: bool) -> object:
+        """What uses must share to be served by one definition whatever their numbers, or if ``exact`` all that can differ."""
+        label = piece.label if exact else skeleton(piece.label)
         match piece.kind:
             case "node":
                 assert piece.node is not None
-                return piece.node.layer.kind, skeleton(piece.label), len(piece.inputs)
+                return repr(piece.node.layer) if exact else piece.node.layer.kind, label, len(piece.inputs)
             case "branch":
-                return piece.key, piece.taken, tuple(self._signature(p) for p in piece.body)
+                return piece.key, piece.taken, tuple(self._signature(p, exact) for p in piece.body)
             case "loop":
-                return tuple(tuple(self._signature(p) for p in turn) for turn in piece.turns)
+                return tuple(tuple(self._signature(p, exact) for p in turn) for turn in piece.turns)
             case "scope":
-                inner = tuple(self._signature(p) for p in piece.body)
-                return piece.definition, skeleton(piece.label), len(piece.inputs), len(piece.outputs), inner
+                inner = tuple(self._signature(p, exact) for p in piece.body)
+                return piece.definition, label, len(piece.inputs), len(piece.outputs), inner
 
     def _routine(self, name: str, uses: list[tuple[int, Piece]], *, model: bool = False) -> Routine:
         first = uses[0][1]
@@ -595,24 +695,31 @@ class _Planner:
         contexts = list(range(len(uses)))
         body = Body(contexts, {i: graph for i, (graph, _) in enumerate(uses)})
         self._fill(body, {i: piece.body for i, (_, piece) in enumerate(uses)})
-        input_names = self._input_names(first, model)
-        implicit: dict[str, Values] = {}
+        input_names = self._input_names(first)
+        channels: list[tuple[str, Values]] = []
+        owners: list[str] = []
         for position, input_name in enumerate(input_names):
             shapes = {i: self.graphs[graph].values[piece.inputs[position]] for i, (graph, piece) in enumerate(uses)}
             channel_name = "in_channels" if len(input_names) == 1 else f"{input_name}_channels"
             values = {i: shape[0] for i, shape in shapes.items()}
             if all(type(value) is int for value in values.values()) and len(set(values.values())) > 1 and not model:
-                implicit[channel_name] = values
-        names = Names(uses, model=model, carried=self.carried, implicit=implicit)
+                channels.append((channel_name, values))
+                owners.append(input_name)
+        reserved = self.reserved | set(input_names) if self.dialect.one_scope else self.reserved
+        names = Names(uses, channels, reserved, self.carried if model else None)
+        sources = dict(zip(names.implicit, owners, strict=True))
         flow = _Flow(body, uses, input_names, self)
-        steps = self._steps(body, names, flow, "i")
-        outputs = flow.results()
-        spec_order = [*implicit, *names.arguments]
+        steps = self._steps(body, names, flow)
+        taken = names.counters | self.reserved
+        if self.dialect.one_scope:
+            taken |= {*names.used, *names.defined, *names.implicit}
+        outputs = flow.results(taken)
+        spec_order = [*names.implicit, *names.arguments]
         parameters = []
-        channels = []
+        read = []
         for parameter in sorted(names.used, key=lambda n: spec_order.index(n) if n in spec_order else len(spec_order)):
-            if parameter in implicit and not self.dialect.implicit_channels:
-                channels.append(parameter)
+            if parameter in names.implicit and not self.dialect.implicit_channels:
+                read.append((parameter, sources[parameter]))
                 continue
             values = names.used[parameter]
             by_use = {(graph, piece.path): values[i] for i, (graph, piece) in enumerate(uses)}
@@ -621,7 +728,8 @@ class _Planner:
         shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
         shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
         return Routine(
-            name, parameters, list(names.defined.items()), flow.input_names, outputs, steps, uses, f"{shapes_in} -> {shapes_out}", channels,
+            name, parameters, list(names.defined.items()), flow.input_names, outputs, steps, uses, f"{shapes_in} -> {shapes_out}", read,
+            flow.beginnings,
         )  # fmt: skip
 
     @staticmethod
@@ -633,13 +741,19 @@ class _Planner:
                 return plain
         return REQUIRED
 
-    @staticmethod
-    def _input_names(piece: Piece, model: bool) -> list[str]:
-        given = list(piece.scope.input_names) if piece.scope is not None else []
-        names = [safe(name) for name in given[: len(piece.inputs)]]
-        extra = ["x", "y", "z"] + [f"x{i}" for i in range(2, len(piece.inputs) + 1)]
-        while len(names) < len(piece.inputs):
-            names.append(next(name for name in extra if name not in names))
+    def _input_names(self, piece: Piece) -> list[str]:
+        """Names for the inputs: the spec's, and ``x``, ``y`` ... for values that a group uses without taking them as inputs."""
+        scope = piece.scope
+        wishes = [safe(name) for name in scope.input_names] if scope is not None else []
+        others = set(map(safe, scope.arguments)) if scope is not None and self.dialect.one_scope else set()
+        extra = ("x", "y", "z", *(f"x{i}" for i in range(2, 3 * len(piece.inputs) + len(others) + 3)))
+        names: list[str] = []
+        for position in range(len(piece.inputs)):
+            wish = wishes[position] if position < len(wishes) else ""
+            if not wish or wish in names or wish in self.reserved or wish in others:
+                taken = {*names, *wishes, *others, *self.reserved}
+                wish = next(name for name in extra if name not in taken)
+            names.append(wish)
         return names
 
     # -- structure
@@ -703,25 +817,25 @@ class _Planner:
 
     # -- steps
 
-    def _steps(self, body: Body, names: Names, flow: _Flow, variable: str) -> list[Step]:
+    def _steps(self, body: Body, names: Names, flow: _Flow) -> list[Step]:
         steps = []
         for slot in body.slots:
             match slot.kind:
                 case "node":
                     steps.append(self._node_step(slot, body, names, flow))
                 case "scope":
-                    steps.append(self._scope_step(slot, body, names, flow, variable))
+                    steps.append(self._scope_step(slot, body, names, flow))
                 case "branch":
-                    steps += self._choice(slot, body, names, flow, variable)
+                    steps += self._choice(slot, body, names, flow)
                 case "loop":
-                    steps.append(self._repeat(slot, body, names, flow, variable))
+                    steps.append(self._repeat(slot, body, names, flow))
         return steps
 
     def resolve(self, values: Values, body: Body, names: Names, hint: str) -> str:
         """The text of an expression that has these values in these contexts."""
         some = next(iter(values.values()))
         if all(type(value) is type(some) and value == some for value in values.values()):
-            return literal(some)
+            return names.namesake(self._outermost(values, body), hint) or literal(some)
         if isinstance(some, tuple | list):
             whole = names.given(self._outermost(values, body))
             if whole is not None:
@@ -775,13 +889,24 @@ class _Planner:
                 if start == "0":
                     return i if step == "1" else f"{i} * {_tight(step)}"
                 product = i if step == "1" else f"{i} * {_tight(step)}"
-                return f"{product} + {start}" if start.isdigit() else f"{start} + {product}"
+                return f"{product} + {start}" if start.isdigit() else f"{_tight(start, also='*')} + {product}"
         rests = {c: values[1:] for c, values in sequences.items() if len(values) > 1}
         if all(len({(type(v), v) for v in rest}) == 1 for rest in rests.values()):
             first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
             fallback = next(iter(rests.values()))[0]
             rest = self.resolve({c: rests[c][0] if c in rests else fallback for c in sequences}, body.outer, names, hint)
-            return f"{first} if {i} == 0 else {rest}"
+            return f"{_tight(first, also='*')} if {i} == 0 else {_tight(rest, also='*')}"
+        if all(type(value) is int for values in sequences.values() for value in values):
+            slopes = {c: rest[1] - rest[0] for c, rest in rests.items() if len(rest) > 1}
+            if slopes and all(rest[t] == rest[0] + t * slopes[c] for c, rest in rests.items() for t in range(len(rest)) if c in slopes):
+                some = next(iter(slopes.values()))
+                # As if the first turn belonged to the progression too.
+                whole = {
+                    c: [rests[c][0] - slopes.get(c, some), *rests[c]] if c in rests else [0] for c in sequences
+                }  # fmt: skip
+                first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
+                rest = self._over_turns({c: values for c, values in whole.items() if len(values) > 1}, body, names, hint)
+                return f"{_tight(first, also='*')} if {i} == 0 else {rest}"
         raise Differ("values that follow no rule over the turns of a loop")
 
     def _label(self, slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
@@ -794,11 +919,14 @@ class _Planner:
             raise Differ("other labels in other uses")
         if body.positional and not any(piece.named for piece in slot.pieces.values()):
             return "", False
+        if any(str(int(n)) != n for label in labels.values() for n in re.findall(r"\d+", label)):
+            raise Differ("a number with leading zeros")
         numbers = {c: [int(n) for n in re.findall(r"\d+", label)] for c, label in labels.items()}
         text = shape[0]
         for position, after in enumerate(shape[1:]):
             one = self.resolve({c: n[position] for c, n in numbers.items()}, body, names, "number")
-            text += (one if one.isdigit() else f"{{{one}}}") + after
+            choice = re.fullmatch(r"\((\w+ if [^()]+ else \w+)\)", one)
+            text += (one if one.isdigit() else f"{{{choice[1] if choice else one}}}") + after
         return text, True
 
     def _shapes(self, slot: Slot, body: Body) -> tuple[Shape, ...]:
@@ -869,7 +997,7 @@ class _Planner:
         }
         return Expression(first.pattern, values, first.loose, first.helper)
 
-    def _scope_step(self, slot: Slot, body: Body, names: Names, flow: _Flow, variable: str) -> Step:
+    def _scope_step(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> Step:
         label, pattern = self._label(slot, body, names)
         some = next(iter(slot.pieces.values()))
         step = Step(
@@ -880,7 +1008,7 @@ class _Planner:
             opaque = self.dialect.opaque()
             if opaque:
                 flow.connect(step, slot)
-            step.bodies = [self._steps(slot.bodies[0], names, _Closed() if opaque else flow, variable)]
+            step.bodies = [self._steps(slot.bodies[0], names, _Closed() if opaque else flow)]
             if label.isidentifier():
                 for inner in step.bodies[0]:
                     inner.hint = inner.hint or label
@@ -897,12 +1025,12 @@ class _Planner:
         flow.connect(step, slot)
         return step
 
-    def _choice(self, slot: Slot, body: Body, names: Names, flow: _Flow, variable: str) -> list[Step]:
+    def _choice(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> list[Step]:
         taken = {c: c in slot.pieces and slot.pieces[c].taken == 0 for c in body.contexts}
         other = {c: c in slot.pieces and slot.pieces[c].taken == 1 for c in body.contexts}
         for side, same in ((0, taken), (1, other)):
             if all(same.values()):
-                return self._steps(slot.bodies[side], names, flow, variable)
+                return self._steps(slot.bodies[side], names, flow)
         sides = [inner for inner in slot.bodies if inner.slots]
         hint = "option"
         for inner in sides:
@@ -914,26 +1042,27 @@ class _Planner:
             test = self.resolve(taken, body, names, hint)
         else:
             test = self.resolve(other, body, names, hint)
-        names.tests.append((test, taken if slot.bodies[0].slots else other))
+        truth = self._outermost(taken if slot.bodies[0].slots else other, body)
+        if truth:
+            names.tests.append((test, truth))
         step = Step(kind="choice", test=test, flag=safe(hint))
         flow.open(step, slot)
-        first = self._steps(slot.bodies[0], names, flow, variable) if slot.bodies[0].slots else []
-        second = self._steps(slot.bodies[1], names, flow, variable) if slot.bodies[1].slots else []
+        first = self._steps(slot.bodies[0], names, flow) if slot.bodies[0].slots else []
+        second = self._steps(slot.bodies[1], names, flow) if slot.bodies[1].slots else []
         flow.close()
         step.bodies = [first, second] if slot.bodies[0].slots else [second, []]
         return [step]
 
-    def _repeat(self, slot: Slot, body: Body, names: Names, flow: _Flow, variable: str) -> Step:
+    def _repeat(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> Step:
         inner = slot.bodies[0]
-        inner.variable = variable
         counts = {c: len(slot.pieces[c].turns) if c in slot.pieces else 0 for c in body.contexts}
         try:
-            count = self.resolve(counts, body, names, "depth")
-            step = Step(kind="repeat", count=count, variable=variable)
-            start = flow.position
-            following = chr(ord(variable) + 1)
-            step.bodies = [self._steps(inner, names, flow, following)]
-            flow.loops.append((start, flow.position))
+            with names.counter() as variable:
+                inner.variable = variable
+                step = Step(kind="repeat", count=self.resolve(counts, body, names, "depth"), variable=variable)
+                start = flow.position
+                step.bodies = [self._steps(inner, names, flow)]
+                flow.loops.append((start, flow.position))
         except Differ:
             raise Restart(slot.key[1]) from None
         return step
@@ -961,8 +1090,10 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
-def _tight(text: str) -> str:
-    return text if re.fullmatch(r"\w+", text) else f"({text})"
+def _tight(text: str, also: str = "") -> str:
+    """An expression with brackets around it, unless it is a name, a number, or one of the operators that need none."""
+    plain = re.fullmatch(r"-?[\w.]+", text) or (also and re.fullmatch(r"\w+ (\*|//) \w+", text))
+    return text if plain else f"({text})"
 
 
 # ---- variables ---------------------------------------------------------------------------------------------------------
@@ -986,6 +1117,10 @@ class _Flow:
         self.opened: tuple[int, ...] = ()
         self.inside: dict[int, tuple[int, ...]] = {}
         self.copies: dict[tuple[int, int], int] = {}
+        self.begun: dict[int, int] = {}
+        self.beginnings: list[tuple[str, str]] = []
+        self.is_model = uses[0][1].path == ""
+        self.taken: set[str] = set()
         self.choice_of: dict[int, Step] = {}
         self.makers: dict[tuple[int, int], list[int]] = {}
         self.defined_at: dict[int, list[int]] = {}
@@ -1029,9 +1164,19 @@ class _Flow:
         definitions = sorted({option[0] for option in options})
         if copying:
             definitions = self._with_copies(definitions)
+        if self.is_model:
+            definitions = sorted(self._begun(d) if d < len(self.input_names) else d for d in definitions)
         for other in definitions[1:]:
             self._union(definitions[0], other)
         return definitions[0]
+
+    def _begun(self, given: int) -> int:
+        """The copy of a model's input that changes: the input itself is asked for at the end (Keras), and stays what it was."""
+        if given not in self.begun:
+            self.begun[given] = self._new(0)
+            self.inside[self.begun[given]] = ()
+            self.read_at[given].append(0)
+        return self.begun[given]
 
     def _with_copies(self, definitions: list[int]) -> list[int]:
         """Definitions of which some stand before a choice and some in it: the former as copies made at the choice."""
@@ -1103,19 +1248,21 @@ class _Flow:
                 waiting += slot.bodies
         return found
 
-    def results(self) -> list[str]:
+    def results(self, taken: set[str]) -> list[str]:
         """Name every variable and write the names into the steps; returns the names of the routine's outputs.
 
-        A variable that a choice changes is first tried without a copy of what it held, then with one.
+        No variable gets a name that is ``taken``.  A variable that a choice changes is first tried without a copy of what it held, then
+        with one.
         """
+        self.taken = taken
         definitions = len(self.root)
         self.position += 1
         try:
             return self._attempt(copying=False)
         except Differ:
-            for number in range(definitions):
-                self.root[number] = number
-                self.read_at[number] = []
+            self.root = {number: number for number in range(definitions)}
+            self.read_at = {number: [] for number in range(definitions)}
+            self.begun.clear()
             return self._attempt(copying=True)
 
     def _attempt(self, *, copying: bool) -> list[str]:
@@ -1132,23 +1279,55 @@ class _Flow:
             self.read_at[definition].append(self.position)
             outputs.append(definition)
         names = self._name_all()
+        self._settle(names, outputs)
+        for key in self._inside_choices():
+            names = self._with_better_name(names, key, outputs)
+        results = self._settle(names, outputs)
+        self._mark_feeds()
+        self.input_names = [names[self.find(d)] for d in range(len(self.input_names))]
+        return results
+
+    def _settle(self, names: dict[int, str], outputs: list[int]) -> list[str]:
+        """Write names into the steps, and see that every use then reads what it should; returns the names of the outputs."""
         for step, reads, written, _ in self.by_step.values():
             step.inputs = [names[self.find(d)] for d in reads]
             step.outputs = [names[self.find(d)] for d in written]
+        for step, _ in self.choices:
+            step.copies = []
         for (choice, source), copy in self.copies.items():
             target, origin = names[self.find(copy)], names[self.find(source)]
             if target != origin:
                 self.choices[choice][0].copies.append((target, origin))
-        self._mark_feeds()
+        self.beginnings = [(names[self.find(copy)], names[self.find(given)]) for given, copy in self.begun.items()]
         input_names = [names[self.find(d)] for d in range(len(self.input_names))]
         results = [names[self.find(d)] for d in outputs]
         for use, (_, piece) in enumerate(self.uses):
             variables = dict(zip(input_names, piece.inputs, strict=True))
+            for target, source in self.beginnings:
+                variables[target] = variables[source]
             self._replay(self.body, use, variables)
-            if [variables[name] for name in results] != list(piece.outputs):
+            if [variables.get(name) for name in results] != list(piece.outputs):
                 raise Differ("values that would meet in one variable")
-        self.input_names = input_names
         return results
+
+    def _inside_choices(self) -> list[int]:
+        """Variables that live inside a choice only, where more names are free than their positions tell."""
+        inputs = {self.find(d) for d in range(len(self.input_names))}
+        return [key for key, members in self._classes().items() if key not in inputs and all(self.inside[d] for d in members)]
+
+    def _with_better_name(self, names: dict[int, str], key: int, outputs: list[int]) -> dict[int, str]:
+        """The names, with that of what a variable turns into for the variable itself, or of what it comes from, where that works."""
+        steps = [(reads, written) for _, reads, written, _ in self.by_step.values() if len(reads) == 1 and len(written) == 1]
+        after = [self.find(written[0]) for reads, written in steps if self.find(reads[0]) == key]
+        before = [self.find(reads[0]) for reads, written in steps if self.find(written[0]) == key]
+        for other in (*after, *before):
+            better = {**names, key: names[other]}
+            try:
+                self._settle(better, outputs)
+            except Differ:
+                continue
+            return better
+        return names
 
     def _replay(self, body: Body, context: int, variables: dict[str, int]) -> None:
         """Run one use in the variables that were chosen; raises `Differ` where a step would read another value than its own."""
@@ -1156,6 +1335,8 @@ class _Flow:
             choice = self.choice_of.get(id(slot))
             if choice is not None:
                 for target, source in choice.copies:
+                    if source not in variables:
+                        raise Differ("a variable that has no value yet")
                     variables[target] = variables[source]
             piece = slot.pieces.get(context)
             if piece is None:
@@ -1201,12 +1382,14 @@ class _Flow:
         labels: dict[int, str] = {}
         for step, reads, written, _ in self.by_step.values():
             own = step.label if step.named and step.label.isidentifier() else step.hint
+            if not own and step.finisher and len(reads) == 1:
+                own = labels.get(self.find(reads[0]), "")
             if own and len(written) == 1:
                 labels.setdefault(self.find(written[0]), safe(own))
-            for position, definition in enumerate(reads):
-                readers.setdefault(self.find(definition), []).append((position, self.find(written[0]) if written else -1))
+            for definition in reads:
+                readers.setdefault(self.find(definition), []).append((len(reads), self.find(written[0]) if written else -1))
             for definition in written:
-                if reads:
+                if len(reads) == 1:
                     source.setdefault(self.find(definition), self.find(reads[0]))
         copied = {self.find(copy): self.find(original) for (_, original), copy in self.copies.items()}
         copies = set(self.copies.values())
@@ -1214,11 +1397,10 @@ class _Flow:
         changed = {key: self._interval([d for d in classes[key] if d not in copies]) for key in copied}
         busy: dict[str, list[tuple[int, int]]] = {}
         names: dict[int, str] = {}
-        reserved = set()
 
         def free(name: str, key: int) -> bool:
             first, last = changed[key] if names.get(copied.get(key, -1)) == name else intervals[key]
-            return name not in reserved and all(last <= a or first >= b for a, b in busy.get(name, []))
+            return name not in self.taken and all(last <= a or first >= b for a, b in busy.get(name, []))
 
         def take(name: str, key: int) -> None:
             names[key] = name
@@ -1229,27 +1411,41 @@ class _Flow:
             while key not in bound and key not in seen:
                 seen.add(key)
                 following = readers.get(key, [])
-                if len(following) != 1 or following[0][1] < 0:
+                if len(following) != 1 or following[0][0] != 1 or following[0][1] < 0:
                     return None
                 key = following[0][1]
             return bound.get(key)
 
-        is_model = self.uses[0][1].path == ""
+        def role(key: int) -> str | None:
+            """The label of a value that an operation takes beside others, and of what leads to it under the same label."""
+            label = labels.get(key)
+            seen: set[int] = set()
+            while label and key not in seen:
+                seen.add(key)
+                following = readers.get(key, [])
+                if len(following) != 1:
+                    return None
+                if following[0][0] > 1:
+                    return label
+                key = following[0][1]
+                if labels.get(key) != label:
+                    return None
+            return None
+
         for position, name in enumerate(self.input_names):
             key = self.find(position)
             if key in names:
                 raise Differ("two inputs in one variable")
             take(name, key)
+        if self.is_model:
+            self.taken = self.taken | set(self.input_names)
         for key in sorted(classes, key=lambda k: intervals[k][0]):
             if key in names:
                 continue
-            from_source = names.get(source.get(key, -1))
-            if is_model and from_source in self.input_names:
-                from_source = None
-            reader = readers.get(key, [])
-            aside = len(reader) == 1 and reader[0][0] > 0
-            own = labels.get(key)
-            options = [names.get(copied.get(key, -1)), wish(key), own if aside else None, from_source, "x", own, "y", "z", *(f"x{n}" for n in range(2, len(classes) + 3))]
+            options = [
+                names.get(copied.get(key, -1)), wish(key), role(key), names.get(source.get(key, -1)), "x", labels.get(key), "y", "z",
+                *(f"x{n}" for n in range(2, len(classes) + len(self.taken) + 3)),
+            ]  # fmt: skip
             take(next(name for name in options if name is not None and free(name, key)), key)
         return names
 

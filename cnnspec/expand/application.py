@@ -38,7 +38,7 @@ from cnnspec.shapes import Dim, Shape, Symbolic, UnknownSize, show
 from cnnspec.syntax import tree
 
 MOST_LAYERS = 200_000
-MOST_VALUES = 1_000_000
+MOST_VALUES = 400_000
 MOST_AXES = 16
 LARGEST_SIZE = 10**15
 """Values that one tensor or weight may have, so that all later arithmetic stays within a few dozen digits."""
@@ -47,6 +47,7 @@ MOST_ERRORS = 50
 MOST_WARNINGS = 50
 LONGEST_LABEL = 200
 LONGEST_KEPT_LIST = 1000
+LONGEST_SHOWN_PATH = 60
 OPERATORS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 LABEL_PART = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -110,7 +111,8 @@ class Application(Expressions):
             return d
         if (d.span.file, d.span.line) == (use.span.file, use.span.line) or any(span == use.span for span, _ in d.notes):
             return d
-        note = f"in this use of `{use.definition.name.text}`" + (f", as `{use.path}`" if use.path else "")
+        path = use.path if len(use.path) <= LONGEST_SHOWN_PATH else "..." + use.path[-LONGEST_SHOWN_PATH:]
+        note = f"in this use of `{use.definition.name.text}`" + (f", as `{path}`" if path else "")
         return replace(d, notes=(*d.notes, (use.span, note)))
 
     @property
@@ -149,7 +151,9 @@ class Application(Expressions):
                         "not-a-layer",
                         f"a stage of a flow is a layer, and this is {describe(one)}",
                         stage.span,
-                        help="a call on values is applied already; bind it to a name, or begin a flow with it",
+                        help="a call on values is applied already; bind it to a name, or begin a flow with it"
+                        if isinstance(one, Tensor) or all_tensors(one)
+                        else "write a layer, as in `x -> relu`",
                     )
             except Problem as problem:
                 self.report(problem.diagnostic)
@@ -308,12 +312,10 @@ class Application(Expressions):
                 return self.apply(scaled, [tensor], frame, span, label=label, operator=True)
         if isinstance(number, Symbolic) and isinstance(tensor, Tensor):
             raise self.unknown_size(number, span)
-        notes = ((e.span, f"this is {describe(v)}") for e, v in zip(operands, (left, right), strict=True))
         raise Problem(
             "type-mismatch",
             f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}",
             span,
-            notes=tuple(notes),
             help="values of the network take + - * / with each other and with numbers"
             if symbol != "/"
             else "values of the network can be divided by each other and by numbers",
@@ -540,13 +542,16 @@ class Application(Expressions):
             says = next((note.text for note in field.metadata if isinstance(note, Says)), "")
             options = _options(field.annotation)
             near = nearest(value, options) if isinstance(value, str) else []
+            help = f"did you mean `{near[0]}`?" if near else f"`cnnspec layers {kind}` tells what it takes"
+            if isinstance(value, float) and "whole" in says:
+                help = "`//` and `round(x)` give whole numbers"
             must = says or (f"one of {', '.join(options)}" if options else "of another type")
             shown = f"`{value}`" if isinstance(value, str) and value.isidentifier() else describe(value)
             problems[name] = Problem(
                 "bad-argument",
                 f"`{name}` of `{kind}` must be {must}, and this is {shown}",
                 where,
-                help=f"did you mean `{near[0]}`?" if near else f"`cnnspec layers {kind}` tells what it takes",
+                help=help,
             )
         return list(problems.values())
 
@@ -628,7 +633,7 @@ class Application(Expressions):
         inputs: list[Any],
     ) -> Any:
         """Close a body: its result, and its scope in the graph."""
-        results = self.results(inner, span)
+        results = self.results(inner, f"`{definition}`" if definition else "this group", span)
         tensors = [value for value in results if isinstance(value, Tensor)]
         auxiliary = frame.auxiliary or any(isinstance(value, Tensor) and value.auxiliary for value in inputs)
         names = {name: value for name, value in inner.names.items() if name not in arguments}
@@ -662,7 +667,7 @@ class Application(Expressions):
         self.steps += sum(extent(value) for value in kept.values())
         return plain_names(kept)
 
-    def results(self, inner: Frame, span: Span) -> list[Any]:
+    def results(self, inner: Frame, what: str, span: Span) -> list[Any]:
         """What a body gives: its outputs, or what flows at its end."""
         if inner.outputs:
             return [output.value for output in inner.outputs]
@@ -671,7 +676,7 @@ class Application(Expressions):
                 return [inner.supplied[0]]
             raise Problem(
                 "no-output",
-                "this body computes nothing that could be its result",
+                f"{what} computes nothing that could be its result",
                 span,
                 help="end it with a layer, a value, or `output ...`",
             )
@@ -705,7 +710,7 @@ class Application(Expressions):
                 "unknown-name",
                 f"there is no model `{name}` for `{derived.name.text}` to derive from",
                 span,
-                help=f"did you mean `{near[0]}`?" if near else "it is a model of this file, or of one taken in by `use`",
+                help=f"did you mean `{near[0]}`?" if near else "the base is a model of this file, or of a used one",
             )
         if base.keyword != "model":
             raise Problem(
@@ -820,6 +825,9 @@ def _bad_label(text: str, span: Span) -> Problem | None:
     if len(text) > LONGEST_LABEL:
         return Problem("bad-name", f"a label of {len(text):,} letters", span, help=f"{LONGEST_LABEL} are the most")
     for part in text.split("."):
+        if not part:
+            help = "parts of a label are joined by single dots, as in `layer1.0`"
+            return Problem("bad-name", "a part of this label is empty", span, help=help)
         if not LABEL_PART.fullmatch(part):
             return Problem(
                 "bad-name",

@@ -29,7 +29,7 @@ from cnnspec.graph import Branch, Graph, Item, Loop, Port, Scope, Turn, walk
 from cnnspec.shapes import Shape, Symbolic, show
 from cnnspec.syntax import tree
 
-MOST_TURNS = 1_000_000
+MOST_TURNS = 200_000
 LARGEST_INPUT = 10**9
 
 
@@ -378,7 +378,7 @@ class Expander(Application):
                 help="to count, write `for i in range(4)`",
             )
         outer = frame.items
-        turns = []
+        turns: list[tuple[dict[str, Any], list[Item]]] = []
         try:
             for value in values:
                 self.turn_count += 1
@@ -390,14 +390,15 @@ class Expander(Application):
                         "no network needs that many; is a size given where a count was meant?",
                     )
                 self._bind_all(s.targets, value, s.iterable.span, frame)
-                variables = self.plain({target.text: frame.names[target.text] for target in s.targets})
+                variables = {target.text: frame.names[target.text] for target in s.targets}
                 frame.items = []
                 self.run(s.body, frame)
-                turns.append(Turn(variables=variables, body=tuple(frame.items)))
+                turns.append((variables, frame.items))
         finally:
             frame.items = outer
-        if any(turn.body for turn in turns):
-            frame.items.append(Loop(span=s.span, turns=tuple(turns)))
+        if any(items for _, items in turns):
+            made = [Turn(variables=self.plain(variables), body=tuple(items)) for variables, items in turns]
+            frame.items.append(Loop(span=s.span, turns=tuple(made)))
 
     # ---- a whole model ------------------------------------------------------------------------------------------
 
@@ -502,7 +503,7 @@ class Expander(Application):
         if all(output.auxiliary for output in outputs):
             # Auxiliary heads are beside the result, which then is what flows at the end.
             plain = replace(frame, outputs=[])
-            outputs = [Result("", value, False, span) for value in self.results(plain, span)] + outputs
+            outputs = [Result("", value, False, span) for value in self.results(plain, "this model", span)] + outputs
         taken = {output.name for output in outputs}
         results = sum(not output.auxiliary for output in outputs)
         ports = []
@@ -522,7 +523,7 @@ class Expander(Application):
         used = {port.value for port in graph.outputs}
         for node in graph.layers:
             used.update(node.inputs)
-        used.update(value for name, value in _bindings(graph.root) if name in told)
+        used.update(value for name, value in _bindings(graph.root) if name in told or name.startswith("_"))
         for node in walk(graph.root):
             if not used.intersection(node.outputs):
                 self.report(

@@ -30,7 +30,7 @@ from cnnspec.shapes import Symbolic, UnknownSize, product
 from cnnspec.syntax import tree
 
 LARGEST_NUMBER = 10**18
-MOST_STEPS = 10_000_000
+MOST_STEPS = 4_000_000
 LONGEST_STRING = 1000
 LONGEST_SIZE = 500
 """Characters of a symbolic size as it is written."""
@@ -56,8 +56,8 @@ AXES = {2: ("channels", "length"), 3: ("channels", "height", "width"), 4: ("chan
 
 @cache
 def words() -> frozenset[str]:
-    """Every word that some layer's argument takes, such as `same` or `bilinear`."""
-    found: set[str] = set()
+    """Every word that some layer's or initialiser's argument takes, such as `same` or `bilinear`."""
+    found = {"out"}  # in `he_normal(fan = out)`; the other fan, `in`, is the default and reserved
 
     def collect(annotation: Any) -> None:
         for part in get_args(annotation):

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnspec.initialisers import Initialiser
 
-LONGEST_LIST = 1_000_000
+LONGEST_LIST = 200_000
 
 
 def round_to(value: float, multiple: int, *, least: int | None = None, limit: float = 0.9) -> int:
@@ -48,7 +48,6 @@ def _initialiser(distribution: str) -> Callable[..., Initialiser]:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": _flat(min),
     "max": _flat(max),
-    "abs": abs,
     "ceil": math.ceil,
     "floor": math.floor,
     "round": lambda value: round(value),
@@ -83,7 +82,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 USAGE: dict[str, str] = {
     "min": "`min(a, b)` or `min([a, b, c])`, on numbers",
     "max": "`max(a, b)` or `max([a, b, c])`, on numbers",
-    "abs": "`abs(x)`, on a number",
     "ceil": "`ceil(x)`, on a number",
     "floor": "`floor(x)`, on a number",
     "round": "`round(x)`, on a number",

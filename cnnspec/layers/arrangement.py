@@ -107,7 +107,7 @@ class Reshape(Arrangement):
                 f"cannot reshape {show(shape)} to {show(self.shape)}: {total} values, and the new shape holds {held}",
                 code="reshape-count",
                 argument="shape",
-                help="" if free else "write -1 for the size that follows from the others",
+                help=f"they must divide {total}" if free else "write -1 for the size that follows from the others",
             )
         return (tuple(out),)
 
@@ -427,9 +427,10 @@ class Split(Arrangement):
         if isinstance(self.parts, int):
             if self.parts > MOST_PARTS:
                 raise RuleError(
-                    f"cannot split into {self.parts} parts: {MOST_PARTS} is the most",
+                    f"cannot split into {self.parts:,} parts: {MOST_PARTS:,} are the most",
                     code="split-sizes",
                     argument="parts",
+                    help="is a size given where a number of parts was meant?",
                 )
             if size % self.parts:
                 raise RuleError(

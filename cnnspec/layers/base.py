@@ -236,7 +236,7 @@ def spatial(layer: Layer, shape: Shape, ranks: tuple[int, ...] = (1, 2, 3)) -> S
         raise RuleError(
             f"`{layer.kind}` needs a map {wanted}, and its input is {show(shape)}",
             code="wrong-rank",
-            help="use `reshape` to give it height and width" if rank <= 0 else "",
+            help="use `reshape` to give it height and width" if rank <= 0 else "`reshape` and `mean` change its axes",
         )
     return shape[1:]
 

@@ -121,6 +121,19 @@ def test_a_definition_is_set_off_by_one_blank_line() -> None:
     assert out == '# top\n\nuse "a.cnn"\nblock A { relu }\n\nblock B { relu }\n\n# about C\nmodel C { relu }\n'
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model A=B", "model A = B\n"),
+        ("model A(n=1)=B(n,[2]){expect n==1}", "model A(n = 1) = B(n, [2]) { expect n == 1 }\n"),
+        ("model A=B(1) # a\nmodel C=A(\n1) {\n}", "model A = B(1)  # a\n\nmodel C = A(\n    1,\n) {}\n"),
+        ("model A = B ( {a->b} )", "model A = B({ a -> b })\n"),
+    ],
+)
+def test_derived_models(text: str, expected: str) -> None:
+    assert check(text) == expected
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "  \n", "\ufeff\n", "\r\n"])
 def test_nothing_stays_nothing(text: str) -> None:
     assert check(text) == ""
@@ -235,7 +248,8 @@ def test_what_is_no_spec_is_refused() -> None:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_the_specs_of_the_zoo(path: Path) -> None:
-    check(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    assert check(text) == text
 
 
 # ---------------------------------------------------------------------------------------------------- random specs
@@ -423,8 +437,14 @@ class Author:
                 self.write(kind, " ", "Name")
                 if self.chance(0.5):
                     self.write(self.pick("(a, b = 1)", " ( a,)", "()", "(\n  a # one\n,)"))
-                self.write(" ")
-                self.body(3)
+                if kind == "model" and self.chance(0.3):
+                    self.write(self.pick(" = ", "="), "Base")
+                    if self.chance(0.7):
+                        self.items(3, "(", ")", named=True)
+                    self.write(self.pick("", " {}", " { expect params == 3 }", " {\n  expect a <= 2 # two\n}"))
+                else:
+                    self.write(" ")
+                    self.body(3)
             self.end()
         return "".join(self.out)
 

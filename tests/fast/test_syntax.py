@@ -355,6 +355,16 @@ def test_parameters_and_uses() -> None:
     assert show(b.default) == "<1 2>"
 
 
+def test_derived_models() -> None:
+    text = "model A(n = 1) = B(n, [2], k = conv(3)) {\n expect params == 3\n}\nmodel C = A\nmodel D() = A(\n)\n"
+    a, c, d = parse(text, "t").definitions
+    assert (show(a.base), show(a.body), len(a.parameters)) == ("B(n [2] k=conv(3))", "expect (params == 3)", 1)
+    assert (show(c.base), c.body, show(d.base)) == ("A()", (), "A()")
+    assert [slice_of(text, each.span).split("\n")[-1] for each in (a, c, d)] == ["}", "model C = A", ")"]
+    assert a.base is not None
+    assert slice_of(text, a.base.span) == "B(n, [2], k = conv(3))"
+
+
 def test_the_value_in_a_label_has_its_place_in_the_file() -> None:
     text = 'model M {\n  "a\\"{  i + 1}": relu -> b{j}.{xs[k]}: c\n}'
     names = [node for node in nodes(parse(text, "t")) if isinstance(node, tree.Name)]
@@ -535,6 +545,16 @@ def test_slips_in_a_body(text: str, code: str, underlined: str | None, words: st
         ("use blocks.cnn", "unexpected-token", (1, 5)),
         ("model M { } }", "unopened-bracket", (1, 13)),
         ("model M { a } block B { }", "unexpected-token", (1, 15)),
+        ("model M = 3", "bad-base", (1, 11)),
+        ("model M = a.b(3)", "bad-base", (1, 11)),
+        ("block M = B(3)", "bad-base", (1, 7)),
+        ("model M = { relu }", "bad-base", (1, 11)),
+        ("model M =\n  B(3)", "bad-base", (1, 10)),
+        ("model M = B(3) -> relu", "bad-base", (1, 16)),
+        ("model M = if a then B else C", "bad-base", (1, 11)),
+        ("model M = B {\n  expect params == 3\n  relu\n}", "misplaced-statement", (3, 3)),
+        ("model M = B\n{\n}", "misplaced-statement", (2, 1)),
+        ("model M = B(3", "unclosed-bracket", (1, 12)),
         ("model M {", "unclosed-bracket", (1, 9)),
         ("model M {\n  for i in x {\n    conv(3)\n}\n\nblock B {\n  y\n}\n", "unclosed-bracket", (2, 14)),
         ("model M {\n  if x {\n    conv(3)\n}\n", "unclosed-bracket", (2, 8)),

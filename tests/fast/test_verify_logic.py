@@ -301,6 +301,7 @@ def test_weights_keep_every_part_visible() -> None:
     for key, low, high in (
         ("up.bias", 0.05, 0.3),
         ("norm.weight", 0.5, 1.5),
+        ("norm.bias", 0.3, 1),
         ("norm.running_mean", 0.1, 0.5),
         ("norm.running_var", 0.5, 2),
         ("slope.weight", 0.5, 1),

@@ -1,12 +1,14 @@
 """Every layer in Keras, on each backend of Keras, against its definition.
 
-A backend of Keras has a process of its own, which this file is as a script: it runs all examples, and prints what differs.
+A backend of Keras has a process of its own, which this file is as a script: it runs all examples, and prints by how
+much each differs.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,13 +19,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnspec.codegen.emission import Code, Construct, Emission, Place
+from cnnspec.api import load
+from cnnspec.codegen.emission import Code, Construct, Emission, Place, Unsupported
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Node
 from cnnspec.initialisers import Initialiser
-from cnnspec.layers import LAYERS, activation, arrangement, normalisation, pooling
+from cnnspec.layers import LAYERS, activation, arithmetic, arrangement, normalisation, pooling
 from cnnspec.layers.base import Layer
 from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.shapes import Shape, Symbolic
+from cnnspec.weights import draw, draw_inputs
+from cnnspec_keras import BACKEND
 from cnnspec_keras.helpers import HELPERS
 from cnnspec_keras.layers import EMITTERS, layer_name
 from cnnspec_keras.runtime import KerasRuntime
@@ -41,7 +47,7 @@ MORE = [
     Example(activation.Elu(alpha=0.3), (MAP,), (MAP,)),
     Example(activation.Celu(alpha=0.3), (MAP,), (MAP,)),
     Example(activation.HardTanh(low=-0.3, high=0.7), (MAP,), (MAP,)),
-    Example(LAYERS["scale_shift"](scale=0.3, shift=0.1), (MAP,), (MAP,)),
+    Example(arithmetic.ScaleShift(scale=0.3, shift=0.1), (MAP,), (MAP,)),
     # what `same` says on every backend
     Example(pooling.MaxPool(kernel=3, stride=1, pad=1), (MAP,), (MAP,)),
     Example(pooling.MaxPool(kernel=3, stride=1, pad=1), (LINE,), (LINE,)),
@@ -79,7 +85,33 @@ MORE = [
 ]
 
 
-def place(layer: Layer, shapes: Sequence[tuple[int, ...]], path: str = "body.layer") -> Place:
+KINKS = [
+    (activation.Relu(), (-1, 0, 1), (0, 0, 1)),
+    (activation.Relu6(), (-1, 0, 1, 6, 7), (0, 0, 1, 0, 0)),
+    (activation.LeakyRelu(slope=0.3), (-1, 0, 1), (0.3, 0.3, 1)),
+    (activation.Prelu(), (-1, 0, 1), (0.25, 0.25, 1)),
+    (activation.Elu(alpha=0.3), (0, 1, 1000), (0.3, 1, 1)),
+    (activation.Selu(), (0, 1000), (1.6732632423543772 * 1.0507009873554805, 1.0507009873554805)),
+    (activation.Celu(alpha=0.3), (0, 1, 1000), (1, 1, 1)),
+    (activation.Gelu(), (0,), (0.5,)),
+    (activation.HardSigmoid(), (-3, 0, 3), (0, 1 / 6, 0)),
+    (activation.HardSwish(), (-4, 0, 4), (0, 0.5, 1)),
+    (activation.HardTanh(low=-0.5, high=2.0), (-1, -0.5, 0, 2, 3), (0, 0, 1, 0, 0)),
+    (activation.Softplus(), (0, 50), (0.5, 1)),
+    (activation.Softsign(), (0, 1), (1, 0.25)),
+    (activation.Abs(), (-1, 0, 1), (-1, 0, 1)),
+    # of equal values the first passes the gradient
+    (pooling.MaxPool(kernel=2), (5, 5, 5, 5), (1, 0, 1, 0)),
+    (pooling.MaxPool(kernel=3, stride=2, pad=1), (5, 5, 5, 5), (1, 1, 0, 0)),
+    (pooling.MaxPool(kernel=2, stride=1, dilation=2), (5, 5, 5, 5), (1, 1, 0, 0)),
+    (pooling.AdaptiveMaxPool(size=3), (5, 5, 5, 5), (1, 1, 1, 0)),
+    (pooling.GlobalMaxPool(), (5, 5, 5, 5), (1, 0, 0, 0)),
+    (pooling.L2Pool(kernel=2), (0, 0, 3, 4), (0, 0, 0.6, 0.8)),
+]
+"""A layer on one channel of these values, with the derivatives of the sum of its outputs."""
+
+
+def place(layer: Layer, shapes: Sequence[Shape], path: str = "body.layer") -> Place:
     outputs = layer.shapes(*shapes)
     span = Span("example.cnn", 1, 1, 1, 2)
     node = Node(
@@ -219,6 +251,81 @@ def differences(example: Example, names: dict[str, Any], saved: set[str], folder
         yield "saved and loaded", worst(run(again, training=False), found)
 
 
+def derivative(model: Any, x: Any, engine: str) -> Any:
+    """Of the sum of the outputs, with respect to the input."""
+    if engine == "tensorflow":
+        import tensorflow
+
+        given = tensorflow.constant(x)
+        with tensorflow.GradientTape() as tape:
+            tape.watch(given)
+            total = tensorflow.reduce_sum(model(given))
+        return tape.gradient(total, given).numpy()
+    if engine == "jax":
+        import jax
+
+        weights = [[held.value for held in some] for some in (model.trainable_variables, model.non_trainable_variables)]
+        return np.asarray(jax.grad(lambda given: model.stateless_call(*weights, given)[0].sum())(x))
+    import torch
+
+    given = torch.tensor(x, requires_grad=True)
+    model(given).sum().backward()
+    return given.grad.numpy()
+
+
+def kink(layer: Layer, values: tuple[float, ...], wanted: tuple[float, ...], names: dict[str, Any]) -> float:
+    use = place(layer, [(1, len(values))])
+    model = model_of(use, EMITTERS[type(layer)]([use])[0], names)
+    found = derivative(model, np.array(values, "float64").reshape(1, -1, 1), names["keras"].backend.backend())
+    return error(found.ravel(), np.array(wanted, "float64"))
+
+
+def unknown_size(names: dict[str, Any]) -> float:
+    """The largest value of a map whose size is not known, and its gradient where two are equal."""
+    keras = names["keras"]
+    given = keras.Input((None, None, 2))
+    model = keras.Model(given, names["FirstMaximum"]()(given))
+    x = np.array([[[[1.0, 7.0], [3.0, 7.0]], [[3.0, 2.0], [0.0, 4.0]]]])
+    found = derivative(model, x, keras.backend.backend())
+    wanted = np.array([[[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]])
+    return error(found, wanted) + error(keras.ops.convert_to_numpy(model(x)), np.array([[[[3.0, 7.0]]]]))
+
+
+def whole_network(target: str) -> Iterator[tuple[str, float]]:
+    """A model through the runtime, in one precision after the other in the same process."""
+    graph = load("lenet5")
+    source = BACKEND.emit(graph, [])
+    state, inputs = draw(graph, 0), draw_inputs(graph, 2, 0)
+    outputs = []
+    for precision in ("float64", "float32", "float64"):
+        runtime = KerasRuntime(target, precision)
+        model = runtime.build(source, graph)
+        runtime.load(model, graph, {key: array.astype(precision) for key, array in state.items()})
+        passed = runtime.forward(
+            model, graph, {name: array.astype(precision) for name, array in inputs.items()}, training=False
+        )
+        outputs.append(passed.outputs["output"])
+        yield f"{precision} dtype", 0.0 if outputs[-1].dtype == precision else float("inf")
+        yield f"{precision} layers", float(set(passed.layers) != {node.path for node in graph.layers})
+        yield (
+            f"{precision} state",
+            max(error(passed.state[key], array.astype(precision)) for key, array in state.items()),
+        )
+    yield "float64 again", error(outputs[2], outputs[0])
+    yield "float32", float(error(outputs[1], outputs[0]) > 1e-5)
+    some = next(iter(state))
+    for wrong in (
+        {key: array for key, array in state.items() if key != some},
+        state | {"other": state[some]},
+        state | {some: state[some][:1]},
+    ):
+        try:
+            runtime.load(model, graph, wrong)
+        except ValueError:
+            continue
+        yield "a wrong state is taken", float("inf")
+
+
 def report(engine: str) -> dict[str, dict[str, float]]:
     """What each example yields, on one backend of Keras, in this process."""
     runtime = KerasRuntime(f"keras-{engine}", "float64")
@@ -231,6 +338,12 @@ def report(engine: str) -> dict[str, dict[str, float]]:
                 found[str(example)] = dict(differences(example, names, saved, Path(folder)))
             except Exception as problem:
                 found[str(example)] = {f"{type(problem).__name__}: {problem}"[:1000]: float("inf")}
+        found["kinks"] = {
+            f"{layer.kind} {values}": kink(layer, values, wanted, names) for layer, values, wanted in KINKS
+        }
+        found["unknown size"] = {"first maximum": unknown_size(names)}
+    found["whole network"] = dict(whole_network(f"keras-{engine}"))
+    saved.add("FirstMaximum")
     found["helpers that no example uses"] = dict.fromkeys(HELPERS.keys() - saved, float("inf"))
     return found
 
@@ -255,5 +368,135 @@ def test_every_layer_is_in_the_table() -> None:
     assert set(EMITTERS) == set(LAYERS.values())
 
 
+def written(layers: Sequence[Layer], shapes: Sequence[Shape]) -> list[str]:
+    """What the uses of one layer position become."""
+    emissions = EMITTERS[type(layers[0])]([place(layer, [shape]) for layer, shape in zip(layers, shapes, strict=True)])
+    return [" ".join(text(stage.module) for stage in emission.stages) for emission in emissions]
+
+
+H, W = Symbolic.of("H"), Symbolic.of("W")
+
+
+@pytest.mark.parametrize(
+    ("layers", "shapes", "wanted"),
+    [
+        pytest.param(
+            [Conv(filters=8, kernel=3, stride=2, pad=1), Conv(filters=8, kernel=3, pad=1)],
+            [MAP, MAP],
+            ["layers.ZeroPadding2D(1) layers.Conv2D(8, 3, strides=2)", "layers.ZeroPadding2D(1) layers.Conv2D(8, 3)"],
+            id="`same` only where all uses may have it",
+        ),
+        pytest.param(
+            [Conv(filters=8, kernel=(1, 3), pad=(0, 1)), Conv(filters=8, kernel=3, pad=1)],
+            [MAP, MAP],
+            ["layers.Conv2D(8, (1, 3), padding='same')", "layers.Conv2D(8, (3, 3), padding='same')"],
+            id="a tuple where one use needs it",
+        ),
+        pytest.param(
+            [Conv(filters=4, kernel=3, groups=4), Conv(filters=6, kernel=3, groups=2)],
+            [MAP, MAP],
+            ["layers.Conv2D(4, 3, groups=4)", "layers.Conv2D(6, 3, groups=2)"],
+            id="depthwise only where all uses are",
+        ),
+        pytest.param(
+            [DepthwiseConv(kernel=3, multiplier=2), DepthwiseConv(kernel=3, multiplier=2)],
+            [MAP, (6, 5, 5)],
+            ["layers.Conv2D(8, 3, groups=4)", "layers.Conv2D(12, 3, groups=6)"],
+            id="a depthwise kernel whose initialiser would differ",
+        ),
+        pytest.param(
+            [Conv(filters=8, kernel=1), Conv(filters=8, kernel=1)],
+            [MAP, LINE],
+            ["layers.Conv2D(8, 1)", "layers.Conv1D(8, 1)"],
+            id="other ranks",
+        ),
+        pytest.param(
+            [pooling.MaxPool(kernel=3, stride=2, ceil_mode=True)] * 2,
+            [(4, 8, 8), (4, 9, 9)],
+            [
+                "InfinityPadding2D(((0, 1), (0, 1))) layers.MaxPooling2D(3, strides=2)",
+                "InfinityPadding2D(((0, 0), (0, 0))) layers.MaxPooling2D(3, strides=2)",
+            ],
+            id="rounding up that depends on the size",
+        ),
+        pytest.param([Conv(filters=8, kernel=3, pad="same")], [(1, H, W)], ["layers.Conv2D(8, 3, padding='same')"]),
+        pytest.param(
+            [Conv(filters=8, kernel=3, stride=2, pad=1)],
+            [(1, H, W)],
+            ["layers.ZeroPadding2D(1) layers.Conv2D(8, 3, strides=2)"],
+        ),
+        pytest.param([pooling.GlobalMaxPool()], [(1, H, W)], ["FirstMaximum()"]),
+        pytest.param(
+            [arrangement.Reshape(shape=(3, -1))],
+            [(3, H, W)],
+            ["layers.Permute((3, 1, 2)) layers.Reshape((3, -1)) layers.Permute((2, 1))"],
+        ),
+    ],
+)  # fmt: skip
+def test_form(layers: Sequence[Layer], shapes: Sequence[Shape], wanted: list[str]) -> None:
+    assert written(layers, shapes) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("he_normal", "VarianceScaling(2.0, 'fan_out', 'untruncated_normal')"),
+        ("lecun_uniform", "VarianceScaling(1.0, 'fan_out', 'uniform')"),
+        ("glorot_normal", "VarianceScaling(1.0, 'fan_avg', 'untruncated_normal')"),
+        ("normal", "RandomNormal(0.0, 0.5)"),
+        ("truncated_normal", "TruncatedNormal(0.0, 0.5)"),
+        ("uniform", "RandomUniform(-0.5, 0.5)"),
+        ("constant", "Constant(0.0)"),
+    ],
+)
+def test_initialisers_of_depthwise_kernels(name: Any, wanted: str) -> None:
+    """Their fans, as Keras sees them, are exchanged."""
+    (found,) = written([DepthwiseConv(kernel=3, init=Initialiser(distribution=name, scale=0.5))], [MAP])
+    assert found == f"layers.DepthwiseConv2D(3, depthwise_initializer=keras.initializers.{wanted})"
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (pooling.AdaptiveAvgPool(size=3), (1, H, W)),
+        (normalisation.LayerNorm(axes="all", affine=False), (1, H, W)),
+        (arrangement.Upsample(size=(H, 3)), (1, H, W)),
+        (arrangement.Reshape(shape=(H, W, 3)), (3, H, W)),
+    ],
+)
+def test_gaps_where_a_size_is_unknown(layer: Layer, shape: Shape) -> None:
+    with pytest.raises(Unsupported, match=r"known"):
+        written([layer], [shape])
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [arrangement.Pad(amount=1), arrangement.Pad(amount=1, mode="reflect")],
+        [arrangement.Upsample(scale=2), arrangement.Upsample(scale=2, mode="bilinear")],
+    ],
+)
+def test_gaps_where_uses_differ_in_kind(layers: list[Layer]) -> None:
+    with pytest.raises(Unsupported, match="in others"):
+        written(layers, [MAP, MAP])
+
+
+def test_helpers_stand_alone_and_are_formatted(tmp_path: Path) -> None:
+    file = tmp_path / "generated.py"
+    for name, source in HELPERS.items():
+        others = [other for other in HELPERS if other != name and re.search(rf"\b{other}\b", source)]
+        assert not others, f"{name} mentions {others}"
+    heads = "import keras\nfrom keras import layers, ops\n"
+    file.write_text(heads + "".join(f"\n\n{source}" for source in HELPERS.values()), encoding="utf-8")
+    for command in (["check"], ["format", "--check"]):
+        run = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--isolated", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
 if __name__ == "__main__":
-    print(json.dumps(report(sys.argv[1])))
+    sys.stdout.write("\n" + json.dumps(report(sys.argv[1])))

@@ -50,6 +50,7 @@ class Case:
     files: dict[str, str | bytes] = field(default_factory=dict)
     shown: str = ""
     """The spec as the Markdown has it."""
+    language: str = "cnn"
     command: str = COMMAND
     expected: str = ""
     mended: str = ""
@@ -121,7 +122,7 @@ def _case(case: Case, body: str) -> Case:
                 case.shown = case.shown or content
             case "python", "":
                 case.files["spec.cnn"] = eval(content)
-                case.shown = content
+                case.shown, case.language = content, "python"
             case "console", "":
                 case.command = content.strip()
             case "text", "":
@@ -133,10 +134,10 @@ def _case(case: Case, body: str) -> Case:
 
 def rewrite(case: Case, produced: str) -> None:
     """Put what a case produced into its file."""
+    case.expected = produced
     text = case.file.read_text(encoding="utf-8")
     section = text.index(f"\n## {case.code}\n")
     start = text.index(f"\n### {case.title}\n", section)
-    end = next((at for at in (text.find("\n### ", start + 1), text.find("\n## ", start + 1)) if at >= 0), len(text))
     ends = [at for at in (text.find("\n### ", start + 1), text.find("\n## ", start + 1)) if at >= 0]
     end = min(ends, default=len(text))
     before, body, after = text[:start], text[start:end], text[end:]
@@ -169,8 +170,7 @@ def catalogue() -> str:
         if case.command != COMMAND:
             parts.append(f"```console\n{case.command}\n```\n")
         if case.shown:
-            kind = "python" if case.shown.strip() and "spec.cnn" in case.files and "model" not in case.shown else "cnn"
-            parts.append(f"```{kind}\n{case.shown}```\n")
+            parts.append(f"```{case.language}\n{case.shown}```\n")
         parts.append(f"```text\n{case.expected}```\n")
         if case.mended:
             parts.append(f"Mended:\n\n```cnn\n{case.mended}```\n")

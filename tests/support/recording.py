@@ -1,8 +1,9 @@
 """Generated code run without a framework: what it computes, step by step, against what each layer says it becomes.
 
-Stand-ins for ``torch`` and ``keras`` record every constructor and every call.  A value is an expression: what made it, from which values.
-Equal expressions are one object, so that "the code computes this" is a look-up.  The planner and the printers are held to the emissions of
-the single layers, node by node: the same constructor under the same path, applied to the same values.
+Stand-ins for ``torch`` and ``keras`` record every constructor and every call.  A value is an expression: what made it,
+from which values.  Equal expressions are one object, so "the code computes this" is a look-up.  The planner and the
+printers are held to the emissions of the single layers, node by node: the same constructor under the same path, applied
+to the same values, and nothing besides.
 """
 
 from __future__ import annotations
@@ -18,18 +19,17 @@ from unittest import mock
 
 import cnnspec_keras.emit
 import cnnspec_torch.emit
-from cnnspec.codegen.emission import Construct, Emission, Formula, Place, Stage
+from cnnspec.codegen.emission import REQUIRED, Construct, Emission, Formula, Place
 from cnnspec.codegen.naming import function_name, safe
 from cnnspec.codegen.plan import literal
 from cnnspec.graph import Graph, Node, Port
-from cnnspec.shapes import Shape
 from cnnspec_keras.helpers import HELPERS as KERAS_HELPERS
 from cnnspec_keras.layers import layer_name
 from cnnspec_torch.helpers import HELPERS as TORCH_HELPERS
 from cnnspec_torch.layers import initialisation
 
-Emissions = dict[int, list[Emission]]
-"""What the planner was told of each node, by the node's identity."""
+Options = Callable[[Node], Sequence[Emission]]
+"""What a node may be, in one of the forms that its uses could agree on."""
 
 
 class Deviation(AssertionError):
@@ -44,12 +44,12 @@ class Value:
         self.key = key
 
     def __repr__(self) -> str:
-        return f"<{' '.join(map(str, self.key))}>"
+        return f"<{' '.join(str(part) for part in self.key)}>"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        if name == "shape" and self.world.shape_of is not None:
+        if name == "shape":
             return self.world.shape_of(self)
         return lambda *args, **kwargs: self.world.make("method", name, self, *args, **kwargs)
 
@@ -57,7 +57,7 @@ class Value:
         return self.world.make("item", self, index)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self[i] for i in range(self.world.outputs(self))])
+        return iter([self[i] for i in range(self.world.parts(self))])
 
     def __add__(self, other: Any) -> Any:
         return self.world.make("+", self, other)
@@ -82,38 +82,40 @@ class Value:
 
 
 class World:
-    """All expressions of one run.  Once frozen it makes no new ones: asking for one that the run did not make is an error."""
+    """All expressions of one run.  Once frozen it makes no new ones: what the run did not make is an error."""
 
     def __init__(self) -> None:
         self.values: dict[tuple[Any, ...], Value] = {}
         self.visited: set[tuple[Any, ...]] = set()
         self.frozen = False
-        self.shape_of: Callable[[Value], tuple[Any, ...]] | None = None
-        self.split: dict[str, int] = {}
-        self.initialised: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self.shape_of: Callable[[Value], Any] = lambda value: None
+        self.parts: Callable[[Value], int] = _parts
 
     def make(self, *parts: Any, **named: Any) -> Value:
-        key = (*map(self.canonical, parts), *((name, self.canonical(value)) for name, value in sorted(named.items())))
-        self.visited.add(key)
+        key = (*map(self.canonical, parts), *((name, self.canonical(named[name])) for name in sorted(named)))
+        if self.frozen:
+            self.visited.add(key)
         if key not in self.values:
             if self.frozen:
-                raise Deviation(f"the code does not compute {key}")
+                raise Deviation(f"the code does not compute {Value(self, key)}")
             self.values[key] = Value(self, key)
         return self.values[key]
 
     def canonical(self, value: Any) -> Any:
-        if isinstance(value, Value | Leaf | Function):
+        """A hashable stand-in, equal for equal values of one type."""
+        if isinstance(value, Value):
             return value
         if isinstance(value, tuple | list):
             return (type(value).__name__, *map(self.canonical, value))
+        if isinstance(value, Function):
+            return value.name
         return (type(value).__name__, value)
 
-    def outputs(self, value: Value) -> int:
-        """How many parts a value that is unpacked has."""
-        if value.key[0] == ("str", "layer"):
-            return self.split[value.key[1][1]]
-        sizes = next(part for part in value.key[3:] if part[0] in ("int", "tuple", "list"))
-        return int(sizes[1]) if sizes[0] == "int" else len(sizes) - 1
+
+def _parts(value: Value) -> int:
+    """How many parts ``x.chunk(2)`` or ``x.split((3, 5))`` has."""
+    given = value.key[3]
+    return int(given[1]) if given[0] == "int" else len(given) - 1
 
 
 class Function:
@@ -123,25 +125,22 @@ class Function:
         self.world = world
         self.name = name
 
-    def __repr__(self) -> str:
-        return self.name
-
     def __call__(self, *args: Any, **kwargs: Any) -> Value:
         return self.world.make("call", self.name, *args, **kwargs)
 
 
 class Names(ModuleType):
-    """A namespace whose every name is made when it is asked for."""
+    """A module whose every name is made when it is asked for."""
 
-    def __init__(self, name: str, make: Callable[[str], Any]) -> None:
+    def __init__(self, name: str, make: Callable[[str], Any], **known: Any) -> None:
         super().__init__(name)
         self._make = make
+        vars(self).update(known)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        made = self._make(name)
-        setattr(self, name, made)
+        setattr(self, name, made := self._make(name))
         return made
 
 
@@ -150,29 +149,80 @@ class Leaf:
 
     world: World
     kind: str
-    arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    path: str | None = None
+    path = "?"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.arguments = args, kwargs
+
+    def differs(self, construct: Construct, namespace: dict[str, Any]) -> str | None:
+        """What distinguishes the recorded constructor call from an emitted one."""
+        if self.kind != construct.callee:
+            return f"it is {self.kind}, not {construct.callee}"
+        args, kwargs = list(self.arguments[0]), dict(self.arguments[1])
+        for argument in construct.arguments:
+            expected = self.evaluate(argument.value, namespace)
+            found = None if argument.default is REQUIRED else self.evaluate(argument.default, namespace)
+            if argument.name is None and args:
+                found = self.world.canonical(args.pop(0))
+            elif argument.name in kwargs:
+                found = self.world.canonical(kwargs.pop(argument.name))
+            if found != expected:
+                return f"{argument.name or 'an argument'} is {found}, not {expected}"
+        return f"it also has {args} {kwargs}" if args or kwargs else None
+
+    def evaluate(self, value: Any, namespace: dict[str, Any]) -> Any:
+        """The canonical form of an emitted argument; made anew, so not looked for among what the code computes."""
+        frozen, self.world.frozen = self.world.frozen, False
+        try:
+            return self.world.canonical(eval(literal(value), namespace))
+        finally:
+            self.world.frozen = frozen
 
 
-def _same(world: World, construct: Construct, leaf: Leaf, namespace: dict[str, Any]) -> str | None:
-    """What distinguishes a recorded constructor call from an emitted one."""
-    if leaf.kind != construct.callee:
-        return f"it is a {leaf.kind}, not a {construct.callee}"
-    args, kwargs = list(leaf.arguments[0]), dict(leaf.arguments[1])
-    kwargs.pop("name", None)
-    for argument in construct.arguments:
-        expected = world.canonical(eval(literal(argument.value), namespace))
-        default = world.canonical(eval(literal(argument.default), namespace)) if argument.default.__class__.__name__ != "Required" else None
-        if argument.name is None:
-            found = world.canonical(args.pop(0)) if args else default
-        else:
-            found = world.canonical(kwargs.pop(argument.name)) if argument.name in kwargs else default
-        if found != expected:
-            return f"{argument.name or 'an argument'} is {found}, not {expected}"
-    return f"it has {args} {kwargs} besides" if args or kwargs else None
+def _execute(source: str, modules: Mapping[str, Any], helpers: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Run a generated file with stand-ins for what it imports and for its helpers."""
+    for text in texts.values():
+        source = source.replace(text.strip("\n"), "")
+
+    def load(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        if name in ("collections", "math"):
+            return __import__(name, globals, locals, fromlist, level)
+        if name not in modules:
+            raise Deviation(f"the code imports {name}")
+        # `import a.b as c` asks for `a`, and takes `b` from it.
+        return modules[name] if fromlist else modules[name.partition(".")[0]]
+
+    namespace: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": load}, "__name__": "generated", **helpers}
+    exec(compile(source, "<generated>", "exec"), namespace)
+    return namespace
 
 
-# ---- PyTorch -----------------------------------------------------------------------------------------------------------
+def _apply(formula: Formula, inputs: Sequence[Any], namespace: dict[str, Any]) -> Any:
+    fields = {str(i): f"_in[{i}]" for i in range(len(inputs))} | {"all": ", ".join(f"_in[{i}]" for i in range(len(inputs)))}
+    fields |= {name: literal(value) for name, value in formula.values.items()}
+    text = re.sub(r"\{(\w+)\}", lambda match: fields[match[1]], formula.pattern)
+    return eval(text, {**namespace, "_in": list(inputs)})
+
+
+def _finish(world: World, ports: Sequence[Port], values: Mapping[int, Any], results: Sequence[Any]) -> None:
+    if [values[port.value] for port in ports] != list(results):
+        raise Deviation(f"the results are not {', '.join(port.name for port in ports)}")
+    useless = [
+        value
+        for key, value in world.values.items()
+        # Neither a part of a value, nor a constant such as an argument of a constructor.
+        if key not in world.visited and key[0] != ("str", "item") and _depends(key)
+    ]
+    if useless:
+        raise Deviation(f"the code also computes {useless[:3]}")
+
+
+def _depends(part: Any) -> bool:
+    """Whether a part of an expression has a value in it."""
+    return isinstance(part, Value) or (isinstance(part, tuple) and any(map(_depends, part)))
+
+
+# ---- PyTorch ---------------------------------------------------------------------------------------------------------
 
 
 class _Module:
@@ -184,11 +234,10 @@ class _Module:
     def __setattr__(self, name: str, value: Any) -> None:
         children = self.__dict__["_children"]
         if isinstance(value, _Module | TorchLeaf | _Parameter):
-            self.__dict__.pop(name, None)
+            if self.__dict__.get(name, 0) is None:
+                del self.__dict__[name]
             self.add_module(name, value)
-        elif name in children:
-            raise Deviation(f"`{name}` is a module, and {value!r} is put in its place")
-        elif name in self.__dict__ and self.__dict__[name] is not None:
+        elif name in children or name in self.__dict__:
             raise Deviation(f"`{name}` is set twice")
         else:
             self.__dict__[name] = value
@@ -202,7 +251,7 @@ class _Module:
     def add_module(self, name: str, module: Any) -> None:
         if "." in name or not name:
             raise Deviation(f"{name!r} cannot be the name of a module")
-        if name in self.__dict__["_children"] or hasattr(type(self), name):
+        if hasattr(self, name):
             raise Deviation(f"there is a `{name}` already")
         self.__dict__["_children"][name] = module
 
@@ -214,19 +263,16 @@ class _Module:
 
     def get_parameter(self, path: str) -> Any:
         owner, _, name = path.rpartition(".")
-        found = self.get_submodule(owner) if owner else self
-        return getattr(found, name)
+        return getattr(self.get_submodule(owner) if owner else self, name)
 
     def modules(self) -> Iterator[Any]:
-        for _, module in _walk(self, ""):
-            if not isinstance(module, _Parameter):
-                yield module
+        return (module for _, module in _walk(self) if not isinstance(module, _Parameter))
 
     def __call__(self, *values: Any) -> Any:
         return self.forward(*values)  # type: ignore[attr-defined]
 
 
-def _walk(module: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _walk(module: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     yield path, module
     if isinstance(module, _Module):
         for name, child in module.__dict__["_children"].items():
@@ -236,8 +282,8 @@ def _walk(module: Any, path: str) -> Iterator[tuple[str, Any]]:
 class _Sequential(_Module):
     def __init__(self, *modules: Any) -> None:
         super().__init__()
-        named = modules[0] if len(modules) == 1 and isinstance(modules[0], OrderedDict) else {str(i): m for i, m in enumerate(modules)}
-        for name, module in named.items():
+        ordered = len(modules) == 1 and isinstance(modules[0], OrderedDict)
+        for name, module in modules[0].items() if ordered else ((str(i), one) for i, one in enumerate(modules)):
             self.add_module(name, module)
 
     def forward(self, x: Any) -> Any:
@@ -255,19 +301,16 @@ class _ModuleDict(_Module):
 
 
 class TorchLeaf(Leaf):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.arguments = args, kwargs
-
     def __call__(self, *values: Any) -> Value:
         return self.world.make("module", self.path, *values)
 
     @property
-    def weight(self) -> tuple[str | None, str]:
-        return self.path, "weight"
+    def weight(self) -> Any:
+        return self, "weight"
 
     @property
-    def bias(self) -> tuple[str | None, str] | None:
-        return None if self.arguments[1].get("bias") is False else (self.path, "bias")
+    def bias(self) -> Any:
+        return None if self.arguments[1].get("bias") is False else (self, "bias")
 
 
 class _Parameter(Value, Leaf):
@@ -275,121 +318,270 @@ class _Parameter(Value, Leaf):
 
     def __init__(self, world: World, array: Any) -> None:
         Value.__init__(self, world, ("parameter", id(self)))
-        self.arguments = (array,), {}
+        Leaf.__init__(self, array)
 
 
-class Torch:
+class _Torch:
     """The stand-in for PyTorch."""
 
     def __init__(self) -> None:
         self.world = world = World()
-        self.init = Names("torch.nn.init", lambda name: lambda where, *args, **kwargs: self._initialise(name, where, args, kwargs))
-        self.nn = Names("torch.nn", self._leaf)
-        vars(self.nn).update(
-            Module=_Module, Sequential=_Sequential, ModuleDict=_ModuleDict, init=self.init, Parameter=lambda array: _Parameter(world, array)
-        )
-        self.functional = Names("torch.nn.functional", lambda name: Function(world, f"F.{name}"))
-        self.torch = Names("torch", lambda name: Function(world, f"torch.{name}"))
-        vars(self.torch).update(nn=self.nn, Tensor=Value)
-        vars(self.nn)["functional"] = self.functional
-        self.modules = {
-            "torch": self.torch, "torch.nn": self.nn, "torch.nn.functional": self.functional,
-        }  # fmt: skip
-
-    def _leaf(self, name: str, base: type = TorchLeaf) -> type:
-        return type(name, (base,), {"world": self.world, "kind": f"nn.{name}" if base is TorchLeaf else name})
-
-    def helpers(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        self.initialised: dict[tuple[int, str], Any] = {}
+        init = Names("torch.nn.init", self._initialiser)
+        functional = Names("torch.nn.functional", lambda name: Function(world, f"F.{name}"))
+        nn = Names(
+            "torch.nn", self._leaf, Module=_Module, Sequential=_Sequential, ModuleDict=_ModuleDict, init=init, functional=functional,
+            Parameter=lambda array: _Parameter(world, array),
+        )  # fmt: skip
+        torch = Names("torch", lambda name: Function(world, f"torch.{name}"), nn=nn, Tensor=Value)
+        self.modules = {"torch": torch, "torch.nn": nn, "torch.nn.functional": functional}
+        self.helpers: dict[str, Any] = {"torch": torch, "F": functional, "nn": nn}
         for name, source in TORCH_HELPERS.items():
             base = re.search(rf"class {name}\(nn\.(\w+)\)", source)
-            if base is None:
-                found[name] = Function(self.world, name)
-            else:
-                parent = TorchLeaf if base[1] == "Module" else getattr(self.nn, base[1])
-                found[name] = type(name, (parent,), {"world": self.world, "kind": name})
-        return found
+            parent = TorchLeaf if base is None or base[1] == "Module" else getattr(nn, base[1])
+            self.helpers[name] = type(name, (parent,), {"world": world, "kind": name}) if base else Function(world, name)
 
-    def _initialise(self, name: str, where: Any, args: Any, kwargs: Any) -> None:
-        key = (where.path, "") if isinstance(where, _Parameter) else where
-        self.world.initialised[key] = (name, self.world.canonical(args), sorted((k, self.world.canonical(v)) for k, v in kwargs.items()))
+    def _leaf(self, name: str) -> type:
+        return type(name, (TorchLeaf,), {"world": self.world, "kind": f"nn.{name}"})
 
+    def _initialiser(self, name: str) -> Callable[..., None]:
+        def record(where: Any, *args: Any, **kwargs: Any) -> None:
+            module, weight = (where, "") if isinstance(where, _Parameter) else where
+            self.initialised[id(module), weight] = name, args, kwargs
 
-def _execute(source: str, modules: Mapping[str, Any], helpers: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """Run a generated file with stand-ins for what it imports and for its helpers."""
-    for text in texts.values():
-        source = source.replace(text.strip("\n"), "")
-
-    def load(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        if name in ("collections", "math"):
-            return builtins.__import__(name, globals, locals, fromlist, level)
-        if name not in modules:
-            raise Deviation(f"the code imports {name}")
-        # `import a.b as c` asks for the package and takes the part from it.
-        return modules[name] if fromlist else modules[name.partition(".")[0]]
-
-    namespace: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": load}, "__name__": "generated", **helpers}
-    exec(compile(source, "<generated>", "exec"), namespace)
-    return namespace
+        return record
 
 
-def check_torch(source: str, graph: Graph, options: Callable[[Node], Sequence[Emission]], arguments: Mapping[str, Any], *, training: bool) -> None:
+def check_torch(source: str, graph: Graph, options: Options, arguments: Mapping[str, Any], *, training: bool) -> None:
     """Run generated PyTorch code on symbols; raises `Deviation` where it is not what the graph says."""
-    stand_in = Torch()
+    stand_in = _Torch()
     world = stand_in.world
-    namespace = _execute(source, stand_in.modules, stand_in.helpers(), TORCH_HELPERS)
+    namespace = _execute(source, stand_in.modules, stand_in.helpers, TORCH_HELPERS)
     model = namespace[safe(graph.name)](**arguments)
-    leaves = {path: leaf for path, leaf in _walk(model, "") if isinstance(leaf, Leaf)}
+    leaves = {path: leaf for path, leaf in _walk(model) if isinstance(leaf, Leaf)}
+    if len({id(leaf) for leaf in leaves.values()}) < len(leaves):
+        raise Deviation("one module under two paths")
     for path, leaf in leaves.items():
-        if leaf.path is not None and leaf.path != path:
-            raise Deviation(f"`{leaf.path}` and `{path}` are one module")
         leaf.path = path
-    # Again, now that the leaves know their paths: the end of the constructor initialises them.
-    model_again = _Rerun(namespace[safe(graph.name)], model)
-    model_again.initialise()
-    _Module.training = training
     inputs = [world.make("input", port.name) for port in graph.inputs]
-    results = model(*inputs)
-    _Module.training = False
+    with mock.patch.object(_Module, "training", training):
+        results = model(*inputs)
     world.frozen = True
-    evaluation = {**namespace, "torch": stand_in.torch, "F": stand_in.functional, "nn": stand_in.nn}
+    evaluation = {**namespace, **stand_in.helpers}
     values: dict[int, Any] = dict(zip((port.value for port in graph.inputs), inputs, strict=True))
-    seen = set()
     for node in graph.layers:
-        if node.path in leaves:
-            seen.add(node.path)
+        leaf = leaves.get(node.path)
+        emissions = options(node)
+        if leaf is not None:
+            problems = {leaf.differs(stage.module, evaluation) for emission in emissions for stage in emission.stages if stage.module}
+            if None not in problems:
+                raise Deviation(f"`{node.path}`: {'; '.join(map(str, problems)) or 'it should be no module'}")
         if node.auxiliary and not training:
-            # Constructed, and not run.
-            _fits(world, node, [e.stages[-1].module for e in options(node) if node.path in leaves], leaves.get(node.path), evaluation)
             continue
         given = [values[v] for v in node.inputs]
-        made = _results(world, node, options(node), leaves, given, evaluation)
+        made: Any = None
+        if isinstance(leaf, _Parameter):
+            made = leaf
+        elif leaf is not None:
+            made = world.make("module", node.path, *given)
+        else:
+            formulas = [emission.stages[-1].formula for emission in emissions]
+            made = _one_of(world, [formula for formula in formulas if formula is not None], given, evaluation, node)
+        made = [made] if len(node.outputs) == 1 else list(made)
         values.update(zip(node.outputs, made, strict=True))
-    if leaves.keys() != seen:
-        raise Deviation(f"modules of no layer: {', '.join(sorted(leaves.keys() - seen))}")
-    _check_end(world, graph, values, results if isinstance(results, tuple) else (results,), training=training)
-    _check_initialisation(stand_in, graph, leaves, evaluation)
+    unknown = leaves.keys() - {node.path for node in graph.layers}
+    if unknown:
+        raise Deviation(f"modules of no layer: {', '.join(sorted(unknown))}")
+    # Auxiliary outputs follow the others, in training only.
+    ports = [port for port in graph.outputs if not port.auxiliary]
+    ports += [port for port in graph.outputs if training and port.auxiliary]
+    _finish(world, ports, values, results if isinstance(results, tuple) else (results,))
+    found, stand_in.initialised = stand_in.initialised, {}
+    for node in graph.layers:
+        for name, template in initialisation(node):
+            leaf = leaves[node.path]
+            if template is not None:
+                where = leaf if isinstance(leaf, _Parameter) else (leaf, name)
+                eval(template.format("_where"), {**evaluation, "_where": where})
+            if found.get((id(leaf), name)) != stand_in.initialised.get((id(leaf), name)):
+                raise Deviation(f"`{node.path}.{name}` starts with {found.get((id(leaf), name))}, not {template}")
 
 
-class _Rerun:
-    """The statements that initialise, run once more on a finished model."""
+def _one_of(world: World, formulas: Sequence[Formula], given: Sequence[Any], namespace: dict[str, Any], node: Node) -> Any:
+    """The value of the one formula that the code computes."""
+    problem = Deviation(f"`{node.path}` is no module, and has no formula")
+    for formula in formulas:
+        before = set(world.visited)
+        try:
+            return _apply(formula, given, namespace)
+        except Deviation as deviation:
+            world.visited = before
+            problem = Deviation(f"`{node.path}`: {deviation}")
+    raise problem
 
-    def __init__(self, kind: type, model: Any) -> None:
-        self.kind = kind
-        self.model = model
 
-    def initialise(self) -> None:
-        raise NotImplementedError
+# ---- Keras -----------------------------------------------------------------------------------------------------------
 
 
-def _fits(world: World, node: Node, constructs: Sequence[Construct | None], leaf: Leaf | None, namespace: dict[str, Any]) -> None:
-    problems = []
-    for construct in constructs:
-        if construct is None or leaf is None:
+class KerasLeaf(Leaf):
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if name in self.known:
+            raise Deviation(f"two layers are named {name}")
+        self.path = name
+        self.known[name] = self
+
+    known: dict[str, KerasLeaf]
+
+    def __call__(self, values: Any) -> Value:
+        self.called = getattr(self, "called", 0) + 1
+        if self.called > 1:
+            raise Deviation(f"`{self.path}` is applied twice")
+        return self.world.make("layer", self.path, values)
+
+
+class _Keras:
+    """The stand-in for Keras."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.world = world = World()
+        self.leaves: dict[str, KerasLeaf] = {}
+        self.inputs: dict[str, Value] = {}
+        self.model: tuple[Any, Any, str] | None = None
+        self.shapes = {layer_name(node.path): [graph.values[v] for v in node.outputs] for node in graph.layers}
+        self.ports = {port.name: graph.values[port.value] for port in graph.inputs}
+        world.shape_of = self._shape
+        world.parts = lambda value: len(self.shapes[value.key[1][1]])
+        layers = Names("keras.layers", lambda name: self._leaf(f"layers.{name}"))
+        initializers = Names("keras.initializers", lambda name: Function(world, f"keras.initializers.{name}"))
+        keras = Names(
+            "keras", lambda name: Function(world, f"keras.{name}"), layers=layers, initializers=initializers,
+            ops=Names("keras.ops", lambda name: Function(world, f"ops.{name}")), Input=self._input, Model=self._model, KerasTensor=Value,
+        )  # fmt: skip
+        self.modules = {"keras": keras}
+        self.helpers: dict[str, Any] = {"keras": keras, "layers": layers}
+        for name, source in KERAS_HELPERS.items():
+            self.helpers[name] = self._leaf(name) if re.search(rf"class {name}\b", source) else Function(world, name)
+
+    def _leaf(self, name: str) -> type:
+        return type(name, (KerasLeaf,), {"world": self.world, "kind": name, "known": self.leaves})
+
+    def _input(self, shape: tuple[Any, ...], *, name: str) -> Value:
+        size = self.ports[name]
+        if shape != tuple(size if isinstance(size, int) else None for size in (*size[1:], size[0])):
+            raise Deviation(f"the input {name} has the shape {shape}")
+        self.inputs[name] = self.world.make("input", name)
+        return self.inputs[name]
+
+    def _model(self, inputs: Any, outputs: Any, *, name: str) -> Any:
+        self.model = inputs, outputs, name
+        return self.model
+
+    def _shape(self, value: Value) -> tuple[Any, ...]:
+        """Channels last, behind the batch."""
+        number = 0
+        if value.key[0] == ("str", "item"):
+            number, value = value.key[2][1], value.key[1]
+        name = value.key[1][1]
+        size = self.ports[name] if value.key[0] == ("str", "input") else self.shapes[name][number]
+        return (None, *size[1:], size[0])
+
+
+def check_keras(source: str, graph: Graph, options: Options, arguments: Mapping[str, Any]) -> None:
+    """Run generated Keras code on symbols; raises `Deviation` where it is not what the graph says."""
+    stand_in = _Keras(graph)
+    world = stand_in.world
+    namespace = _execute(source, stand_in.modules, stand_in.helpers, KERAS_HELPERS)
+    if namespace[function_name(graph.name)](**arguments) is not stand_in.model or stand_in.model is None:
+        raise Deviation("the function returns no model")
+    world.frozen = True
+    evaluation = {**namespace, **stand_in.helpers}
+    values: dict[int, Any] = {port.value: stand_in.inputs[port.name] for port in graph.inputs}
+    seen = set()
+    for node in graph.layers:
+        made: Any = [values[v] for v in node.inputs]
+        stages = [emission.stages for emission in options(node)]
+        names = [[layer_name(f"{node.path}.{stage.suffix}" if stage.suffix else node.path) for stage in one] for one in stages]
+        problems: list[str] = []
+        for some, called in zip(stages, names, strict=True):
+            wrong = [f"there is no {name}" for name in called if name not in stand_in.leaves] or [
+                f"`{name}`: {problem}"
+                for name, stage in zip(called, some, strict=True)
+                if stage.module is not None and (problem := stand_in.leaves[name].differs(stage.module, evaluation))
+            ]
+            if not wrong:
+                break
+            problems += wrong
+        else:
+            raise Deviation("; ".join(problems))
+        for name in called:
+            seen.add(name)
+            if made:
+                made = [world.make("layer", name, made[0] if len(made) == 1 else made)]
+            else:
+                # A learned array is called on any value, of which it takes the size of the batch.
+                made = [value for value in world.values.values() if value.key[:2] == (("str", "layer"), ("str", name))]
+                world.visited.update(value.key for value in made)
+        values.update(zip(node.outputs, made if len(node.outputs) == 1 else list(made[0]), strict=True))
+    if seen != stand_in.leaves.keys():
+        raise Deviation(f"layers of no node: {', '.join(sorted(stand_in.leaves.keys() - seen))}")
+    inputs, outputs, _ = stand_in.model
+    if (inputs if isinstance(inputs, list) else [inputs]) != [values[port.value] for port in graph.inputs]:
+        raise Deviation("the model has other inputs")
+    _finish(world, graph.outputs, values, outputs if isinstance(outputs, list) else [outputs])
+
+
+# ---- both ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _overheard(dialect: type) -> Iterator[dict[int, list[tuple[Emission, list[Place]]]]]:
+    """What the planner is told of each node while it plans, together with which other places, by the node's identity."""
+    told: dict[int, list[tuple[Emission, list[Place]]]] = {}
+    describe = dialect.describe  # type: ignore[attr-defined]
+
+    def listening(self: Any, places: Sequence[Place]) -> list[Emission]:
+        emissions: list[Emission] = describe(self, places)
+        for place, emission in zip(places, emissions, strict=True):
+            told.setdefault(id(place.node), []).append((emission, list(places)))
+        return emissions
+
+    with mock.patch.object(dialect, "describe", listening):
+        yield told
+
+
+def check(backend: str, graph: Graph, probes: Sequence[Graph], others: Sequence[Graph] = ()) -> str:
+    """Emit a graph and hold the code to it, and with other arguments to the graphs of these.
+
+    ``probes`` are given to the emitter, ``others`` are not.  Returns the source.
+    """
+    emitter, dialect, emitters = {
+        "torch": (cnnspec_torch.emit.emit, cnnspec_torch.emit.TorchDialect, cnnspec_torch.emit.EMITTERS),
+        "keras": (cnnspec_keras.emit.emit, cnnspec_keras.emit.KerasDialect, cnnspec_keras.emit.EMITTERS),
+    }[backend]
+    with _overheard(dialect) as told:
+        source = emitter(graph, probes)
+    name = safe(graph.name) if backend == "torch" else function_name(graph.name)
+    definition = source.rpartition(f"class {name}(nn.Module):" if backend == "torch" else f"def {name}(")[2]
+    taken = set(re.findall(r"(\w+): \w+ = ", re.split(r" -> (?:None|keras.Model):", definition)[0]))
+    by_path = {node.path: node for node in graph.layers}
+    for one in [graph, *probes, *others]:
+        changed = {name: value for name, value in one.parameters.items() if value != graph.parameters[name]}
+        if not {safe(name) for name in changed} <= taken:
             continue
-        problem = _same(world, construct, leaf, namespace)
-        if problem is None:
-            return
-        problems.append(problem)
-    if problems:
-        raise Deviation(f"`{node.path}`: {'; '.join(problems)}")
+
+        def options(node: Node, one: Graph = one) -> Sequence[Emission]:
+            if id(node) in told:
+                return [emission for emission, _ in told[id(node)]]
+            # In the form that it has beside the other uses of its place.
+            place = Place(node, tuple(one.values[v] for v in node.inputs), tuple(one.values[v] for v in node.outputs))
+            beside = told[id(by_path[node.path])] if node.path in by_path else [(None, [])]
+            return [emitters[type(node.layer)]([place, *places])[0] for _, places in beside]
+
+        arguments = {safe(name): value for name, value in changed.items()}
+        if backend == "keras":
+            check_keras(source, one, options, arguments)
+        else:
+            check_torch(source, one, options, arguments, training=False)
+            check_torch(source, one, options, arguments, training=True)
+    return source

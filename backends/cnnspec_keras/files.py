@@ -1,0 +1,156 @@
+"""Keras's files of weights: ``.weights.h5``, and ``.keras`` archives, which have one inside.
+
+Keras numbers the layers of a class in the order of the model, ``layers/conv2d_1/vars/0``, and notes the name of each.
+Reading goes by the names and needs no Keras.  Writing builds the generated model, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile
+
+from typing_extensions import override
+
+from cnnspec.graph import Graph, Node
+from cnnspec.weights.formats import MissingPackage, Stored, WeightError, WeightFiles, from_bfloat16, need
+from cnnspec_keras.layers import layer_name
+from cnnspec_keras.weights import in_spec_order
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+INNER = "model.weights.h5"
+"""The member of a ``.keras`` archive that has the weights."""
+MOST_EXPANSION = 100
+"""How many times larger than the archive its member may be; Keras does not compress it."""
+LOG_LINES = 15
+
+
+class KerasFiles(WeightFiles):
+    """What ``model.save_weights`` and ``model.save`` write."""
+
+    suffixes = (".weights.h5", ".keras")
+
+    @override
+    @contextmanager
+    def open(self, path: Path, graph: Graph) -> Iterator[Mapping[str, Stored]]:
+        h5py = need("h5py", "weights")
+        with _unpacked(path) as file:
+            try:
+                content = h5py.File(file, "r")
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                raise WeightError(f"`{path.name}` is no HDF5 file, or it is broken") from None
+            with content:
+                yield _stored(h5py, path, content, graph)
+
+    @override
+    def write(self, path: Path, graph: Graph, probes: Sequence[Graph], weights: Mapping[str, Array]) -> None:
+        import numpy
+
+        from cnnspec_keras import BACKEND
+        from cnnspec_keras.emit import emit
+
+        gaps = {target: BACKEND.missing(target) for target in BACKEND.targets}
+        target = next((target for target, gap in gaps.items() if gap is None), None)
+        if target is None:
+            raise MissingPackage(f"only Keras can number its layers: {gaps[BACKEND.targets[0]]}")
+        with TemporaryDirectory(prefix="cnnspec-") as name:
+            folder = Path(name)
+            (folder / "graph.json").write_text(graph.model_dump_json(), encoding="utf-8")
+            (folder / "source.py").write_text(emit(graph, probes), encoding="utf-8")
+            # The prefix keeps names apart from the parameter of `savez` that is called `file`.
+            numpy.savez(folder / "weights.npz", allow_pickle=False, **{f"/{k}": a for k, a in weights.items()})
+            _run([sys.executable, "-P", "-m", "cnnspec_keras.saving", name, target, str(path)])
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        lines = done.stdout.decode("utf-8", "replace").splitlines()[-LOG_LINES:]
+        raise WeightError("\n".join(["Keras could not write the file:", *(f"  {line}" for line in lines)]))
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """The HDF5 file: the file itself, or a copy of the one in an archive."""
+    with path.open("rb") as file:
+        archived = file.read(2) == b"PK"
+    if not archived:
+        yield path
+        return
+    with TemporaryDirectory(prefix="cnnspec-") as folder:
+        target = Path(folder) / INNER
+        try:
+            with ZipFile(path) as archive:
+                if INNER not in archive.namelist():
+                    raise WeightError(f"`{path.name}` has no `{INNER}`: it is no archive of a Keras 3 model")
+                if archive.getinfo(INNER).file_size > MOST_EXPANSION * path.stat().st_size:
+                    raise WeightError(f"`{path.name}` would unpack to more than {MOST_EXPANSION} times its size")
+                with archive.open(INNER) as source, target.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+        except (BadZipFile, NotImplementedError, RuntimeError) as error:  # broken, in an unknown way, or encrypted
+            raise WeightError(f"`{path.name}` cannot be unpacked: {error}") from None
+        yield target
+
+
+def _stored(h5py: Any, path: Path, content: Any, graph: Graph) -> dict[str, Stored]:
+    """The variables in a file, by state key where the graph has a layer of that name."""
+    if not isinstance(content.get("layers", getlink=True), h5py.HardLink) or not isinstance(
+        content["layers"], h5py.Group
+    ):
+        raise WeightError(
+            f"`{path.name}` is not as `model.save_weights` of Keras 3 writes it: it has no group `layers`"
+        )
+    datasets: list[Any] = []
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            datasets.append(item)
+
+    content["layers"].visititems(collect)  # follows no link, neither within the file nor out of it
+    nodes = {layer_name(node.path): node for node in graph.layers}
+    found: dict[str, Stored] = {}
+    for dataset in datasets:
+        if dataset.external or dataset.is_virtual:
+            raise WeightError(f"`{path.name}` takes `{dataset.name}` from other files")
+        *above, variables, number = dataset.name.strip("/").split("/")
+        if "seed_generator" in above:
+            continue
+        name = dataset.parent.attrs.get("name")
+        if not isinstance(name, str) or variables != "vars":
+            raise WeightError(f"`{path.name}` does not tell whose `{dataset.name}` is: save it with Keras 3.13 or newer")
+        node = nodes.get(name) if len(above) == 2 else None
+        if node is not None and number.isdecimal() and int(number) < len(node.weights):
+            weight = node.weights[int(number)]
+            found[node.key(weight)] = _of_layer(node, weight.name, dataset)
+        else:
+            found[f"{name}/{number}"] = Stored(tuple(dataset.shape), lambda d=dataset: _values(d))
+    return found
+
+
+def _of_layer(node: Node, weight: str, dataset: Any) -> Stored:
+    import numpy
+
+    # An array of no size in memory that is moved about as the real one would be.
+    shape = in_spec_order(node, weight, numpy.broadcast_to(numpy.float32(0), dataset.shape)).shape
+    return Stored(shape, lambda: in_spec_order(node, weight, _values(dataset)))
+
+
+def _values(dataset: Any) -> Array:
+    array: Array = dataset[()]
+    if dataset.attrs.get("dtype") == "bfloat16":
+        return from_bfloat16(array.view("<u2"))
+    return array

@@ -1,0 +1,65 @@
+"""The reference evaluator as a target of the cross-check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from cnnspec.backend import Pass, Precision, Runtime
+from cnnspec.graph import Graph
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+
+class ReferenceRuntime(Runtime):
+    """Evaluates the graph itself, without code.
+
+    It computes in float64 whatever the precision of what it is given: from float32 numbers come the results that a
+    float32 computation would have if it did not round.
+    """
+
+    biased_running_variance = False
+
+    @override
+    def __init__(self, target: str, precision: Precision) -> None:
+        import numpy
+
+        self._numpy = numpy
+
+    @override
+    def build(self, source: str, graph: Graph) -> Any:
+        state: dict[str, Array] = {}
+        return state
+
+    @override
+    def load(self, model: Any, graph: Graph, state: Mapping[str, Array]) -> None:
+        missing = [key for key in graph.state if key not in state]
+        if missing:
+            raise ValueError(f"the given state lacks {', '.join(missing)}")
+        model.update((key, self._numpy.array(state[key], dtype=self._numpy.float64)) for key in graph.state)
+
+    @override
+    def state(self, model: Any, graph: Graph) -> dict[str, Array]:
+        return {key: model[key].copy() for key in graph.state}
+
+    @override
+    def forward(self, model: Any, graph: Graph, inputs: Mapping[str, Array], *, training: bool) -> Pass:
+        from cnnspec_reference.evaluation import computed, evaluate, output_ports
+
+        values, after = evaluate(graph, model, inputs, training, keep=range(len(graph.values)))
+        model.update(after)
+        return Pass(
+            outputs={port.name: values[port.value] for port in output_ports(graph, training)},
+            layers={node.path: values[node.outputs[0]] for node in computed(graph, training) if len(node.outputs) == 1},
+            state=self.state(model, graph),
+        )
+
+    @override
+    def versions(self) -> dict[str, str]:
+        return {"numpy": self._numpy.__version__}
