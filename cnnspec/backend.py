@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cnnspec.codegen.emission import Unsupported
 from cnnspec.diagnostics import Diagnostic, SpecError, nearest
-from cnnspec.graph import Graph, Node
+from cnnspec.graph import Graph, Node, Scope
 
 if TYPE_CHECKING:
     import numpy
@@ -112,14 +112,15 @@ class Backend(ABC):
 
 
 class UnsupportedLayer(SpecError):
-    """A layer that a backend cannot express, with its place in the spec."""
+    """A layer, or a block or group under its name, that a backend cannot express, with its place in the spec."""
 
-    def __init__(self, backend: str, node: Node, gap: Unsupported, sources: Mapping[str, str]) -> None:
+    def __init__(self, backend: str, node: Node | Scope, gap: Unsupported, sources: Mapping[str, str]) -> None:
+        what = node.layer.kind if isinstance(node, Node) else node.definition or node.label
         super().__init__(
             [
                 Diagnostic(
                     "unsupported",
-                    f"the {backend} backend cannot express `{node.layer.kind}` here: {gap.why}",
+                    f"the {backend} backend cannot express `{what}` here: {gap.why}",
                     node.span,
                     help=f"`{node.path}` would have to be written otherwise",
                 )

@@ -9,6 +9,8 @@ from pathlib import Path
 MODEL = re.compile(r"^model\s+(\w+)\s*(?:\(([^{]*?)\)\s*(?=[={]))?", re.MULTILINE)
 """A model's name and parameters in the text of a spec known to be right; parsing the zoo would take too long."""
 BRACKETS = re.compile(r"#[^\n]*|\([^()\[\]]*\)|\[[^()\[\]]*\]")
+SEPARATOR = re.compile(r"(?<!\d)_|_(?!\d)")
+"""Not the one in RegNet_Y_3_2GF, which is another network than RegNet_Y_32GF."""
 
 
 @cache
@@ -20,8 +22,8 @@ def folder() -> Path:
 
 
 def fold(name: str) -> str:
-    """A model's name as it is looked up: case and underscores do not matter."""
-    return name.casefold().replace("_", "").replace("-", "")
+    """A model's name as it is looked up: case does not matter, and ``_`` and ``-`` only do between digits."""
+    return SEPARATOR.sub("", name.casefold().replace("-", "_"))
 
 
 @cache

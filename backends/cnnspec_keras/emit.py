@@ -11,7 +11,7 @@ from typing_extensions import override
 from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
 from cnnspec.codegen.header import header
-from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, shown
+from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, join_else_if, shown
 from cnnspec.codegen.naming import function_name, snake_case
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, literal, plan
@@ -49,7 +49,7 @@ class KerasDialect(Dialect):
             raise UnsupportedLayer("keras", node, gap, self.graph.sources) from None
 
     @override
-    def inlines(self, uses: Sequence[Piece]) -> bool:
+    def inlines(self, uses: Sequence[tuple[Graph, Piece]]) -> bool:
         return True
 
     @override
@@ -88,6 +88,9 @@ class _File:
         functions = [_Function(self, routine).lines() for routine in self.plan.routines]
         functions.append(_Function(self, self.plan.model, model=True).lines())
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self._needed()] + functions
+        if self.plan.model.name in self._needed():
+            gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
+            raise UnsupportedLayer("keras", self.plan.graph.layers[0], gap, self.plan.graph.sources)
         code = "\n\n\n".join("\n".join(lines) for lines in bodies)
         writer = Writer()
         writer.lines += docstring(header(self.plan, show, "height x width x channels"), 0)
@@ -122,7 +125,6 @@ class _Function:
         self.routine = routine
         self.model = model
         self.body = Writer(indent=1)
-        self.last = routine.inputs[0] if routine.inputs else ""
 
     def lines(self) -> list[str]:
         for target, source in self.routine.copies:
@@ -202,6 +204,7 @@ class _Function:
                     if step.bodies[1]:
                         self.body.line("else:")
                         self._indented(step.bodies[1], prefix)
+                        join_else_if(self.body)
                 case "repeat":
                     self.body.line(f"for {step.variable} in range({step.count}):")
                     self._indented(step.bodies[0], prefix)
@@ -236,7 +239,8 @@ class _Function:
         if step.routine is not None:
             self._call(step, self._name(step.label, step.label_is_pattern, prefix), comment=shown(step.shapes, show))
             return
-        inputs = step.inputs or [self.last]
+        # A learned array is repeated for every sample of the batch, whose size it takes from any value.
+        inputs = step.inputs or self.routine.inputs[:1]
         for number, stage in enumerate(step.stages):
             call = stage.module
             assert call is not None
@@ -249,7 +253,6 @@ class _Function:
             layer = Bracket(f"{call.callee}(", [*arguments(call.arguments), name])
             self._statement(targets, layer, _one_or_list(inputs), shown(step.shapes, show) if last else "")
             inputs = [step.outputs[0]]
-        self.last = step.outputs[0]
 
     def _call(self, step: Step, name: str, comment: str) -> None:
         assert step.routine is not None
@@ -257,7 +260,6 @@ class _Function:
         required = {parameter.name for parameter in step.routine.parameters if parameter.default is REQUIRED}
         parts += [text if parameter in required else f"{parameter}={text}" for parameter, text in step.arguments]
         self.body.put(f"{', '.join(step.outputs)} = ", Bracket(f"{step.routine.name}(", [*parts, name]), comment=comment)
-        self.last = step.outputs[0]
 
     def _statement(self, targets: str, layer: Bracket, argument: str, comment: str) -> None:
         self.body.put(f"{targets} = ", layer, f"({argument})", comment=comment)

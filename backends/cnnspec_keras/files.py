@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import prod
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -131,13 +131,15 @@ def _stored(h5py: Any, path: Path, content: Any, graph: Graph) -> dict[str, Stor
             continue
         name = dataset.parent.attrs.get("name")
         if not isinstance(name, str) or variables != "vars":
-            raise WeightError(f"`{path.name}` does not tell whose `{dataset.name}` is: save it with Keras 3.13 or newer")
+            raise WeightError(
+                f"`{path.name}` does not tell which layer `{dataset.name}` is of: save it with Keras 3.13 or newer"
+            )
         node = nodes.get(name) if len(above) == 2 else None
         if node is not None and number.isdecimal() and int(number) < len(node.weights):
             weight = node.weights[int(number)]
             found[node.key(weight)] = _of_layer(node, weight.name, dataset)
         else:
-            found[f"{name}/{number}"] = Stored(tuple(dataset.shape), lambda d=dataset: _values(d))
+            found[f"{name}/{number}"] = Stored(tuple(dataset.shape), partial(_values, dataset))
     return found
 
 

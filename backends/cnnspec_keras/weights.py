@@ -61,9 +61,8 @@ def in_spec_order(node: Node, name: str, array: Array) -> Array:
         # (k..., a, b) to (b, a, k...), and depthwise to (a, b, k...), which is a * b filters of one channel.
         found = array.transpose((array.ndim - 1, array.ndim - 2, *range(array.ndim - 2)))
         shape = _shape(node, name)
-        if found.shape != shape and isinstance(layer, _DEPTHWISE) and found.size == prod(shape):
-            return found.swapaxes(0, 1).reshape(shape)
-        return found
+        depthwise = isinstance(layer, _DEPTHWISE) and shape[1] == 1 and found.size == prod(shape)
+        return found.swapaxes(0, 1).reshape(shape) if depthwise and found.shape != shape else found
     if _has_positions(layer, array.ndim):
         return array.transpose((array.ndim - 1, *range(array.ndim - 1)))
     return array

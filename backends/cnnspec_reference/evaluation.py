@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from cnnspec_reference import (
     regularisation,
 )
 from cnnspec_reference.definition import DEFINITIONS, Array, Given, Result
+
+K = TypeVar("K", int, str)
 
 FAMILIES = (convolution, dense, pooling, normalisation, regularisation, arrangement, arithmetic, activation)
 """Imported for their definitions."""
@@ -107,7 +109,7 @@ def differentiate(
                         f"the output `{port.name}` is {show(shapes[port.value])}, and its gradient {show(given.shape)}"
                     )
                 _add_to(to_values, port.value, given)
-        to_state = {key: np.zeros(weight.shape) for key, weight in graph.state.items() if weight.trainable}
+        to_state: dict[str, Array] = {}
         for node, result in reversed(results):
             if to_values.keys().isdisjoint(node.outputs):
                 continue
@@ -119,12 +121,16 @@ def differentiate(
                 _add_to(to_values, value, gradient)
             for weight in node.weights:
                 if weight.trainable:
-                    to_state[node.key(weight)] += pulled.weights[weight.name]
-        to_inputs = {
-            port.name: to_values[port.value] if port.value in to_values else np.zeros(shapes[port.value])
-            for port in graph.inputs
-        }
-        return Gradients(to_inputs, to_state)
+                    _add_to(to_state, node.key(weight), pulled.weights[weight.name])
+        # What the number does not depend on has a gradient too.  Copies: some layers hand on what they were given.
+        return Gradients(
+            {port.name: np.array(to_values.get(port.value, np.zeros(shapes[port.value]))) for port in graph.inputs},
+            {
+                key: to_state[key] if key in to_state else np.zeros(weight.shape)
+                for key, weight in graph.state.items()
+                if weight.trainable
+            },
+        )
 
     return Differentiable(kept, pull)
 
@@ -202,9 +208,9 @@ def _steps(
         yield node, result
 
 
-def _add_to(gradients: dict[int, Array], value: int, gradient: Array) -> None:
-    """Gradients of one value add up; none is changed in place, since several values may share one array."""
-    gradients[value] = gradients[value] + gradient if value in gradients else gradient
+def _add_to(gradients: dict[K, Array], key: K, gradient: Array) -> None:
+    """Gradients of one array add up; none is changed in place, since several may share its memory."""
+    gradients[key] = gradients[key] + gradient if key in gradients else gradient
 
 
 def _require_ports(given: Mapping[str, Any], ports: tuple[Port, ...], what: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from typing_extensions import override
@@ -12,14 +14,14 @@ from typing_extensions import override
 from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
 from cnnspec.codegen.header import header
-from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, flat, shown
+from cnnspec.codegen.layout import Bracket, Comprehension, Part, Writer, arguments, docstring, flat, join_else_if, parsed, shown
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, chain, literal, plan
-from cnnspec.graph import Graph, Node
+from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
 from cnnspec_torch.helpers import HELPERS
-from cnnspec_torch.layers import EMITTERS, initialisation
+from cnnspec_torch.layers import EMITTERS, initialisation, statement
 
 MODULE_ATTRIBUTES = frozenset(
     """T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
@@ -28,9 +30,42 @@ MODULE_ATTRIBUTES = frozenset(
     register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
     register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
     register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
-    state_dict to to_empty train training type xpu zero_grad""".split()
+    state_dict to to_empty train training type xpu zero_grad
+
+    _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks
+    _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs
+    _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict
+    _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules _named_members
+    _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook _register_state_dict_hook
+    _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks _state_dict_pre_hooks _version
+    _wrapped_call_impl""".split()
 )
-"""Attributes of `nn.Module` that a layer's name would hide."""
+"""Attributes of every `nn.Module`, which no layer's name can hide."""
+
+CONTAINER_ATTRIBUTES = frozenset("append clear extend insert items keys pop update values _get_item_by_idx".split())
+"""Those that `nn.Sequential` and `nn.ModuleDict` have besides."""
+
+
+def _check_labels(graph: Graph, scope: Scope, body: Iterable[Item]) -> None:
+    """Refuse names of layers that PyTorch has other uses for."""
+    for item in body:
+        if isinstance(item, Loop):
+            for turn in item.turns:
+                _check_labels(graph, scope, turn.body)
+            continue
+        if isinstance(item, Branch):
+            _check_labels(graph, scope, item.body)
+            continue
+        first, *others = item.label.split(".")
+        contained = others if scope.definition or scope.path == "" else [first, *others]
+        for part in (first, *others):
+            if part in MODULE_ATTRIBUTES or (part in CONTAINER_ATTRIBUTES and part in contained):
+                gap = Unsupported(f"`{part}` is an attribute of every nn.Module")
+                if part in CONTAINER_ATTRIBUTES:
+                    gap = Unsupported(f"`{part}` is an attribute of nn.Sequential and nn.ModuleDict")
+                raise UnsupportedLayer("torch", item, gap, graph.sources)
+        if isinstance(item, Scope):
+            _check_labels(graph, item, item.body)
 
 
 class TorchDialect(Dialect):
@@ -54,35 +89,36 @@ class TorchDialect(Dialect):
     @override
     def describe(self, places: Sequence[Place]) -> list[Emission]:
         node = places[0].node
-        if node.label in MODULE_ATTRIBUTES or any(part in MODULE_ATTRIBUTES for part in node.label.split(".")[:1]):
-            gap = Unsupported(f"`{node.label}` is an attribute of every nn.Module")
-            raise UnsupportedLayer("torch", node, gap, self.graph.sources)
         try:
             return EMITTERS[type(node.layer)](places)
         except Unsupported as gap:
             raise UnsupportedLayer("torch", node, gap, self.graph.sources) from None
 
     @override
-    def inlines(self, uses: Sequence[Piece]) -> bool:
-        return all(chain(use, self._single) for use in uses)
+    def inlines(self, uses: Sequence[tuple[Graph, Piece]]) -> bool:
+        return all(chain(use, lambda node, graph=graph: self._single(graph, node)) for graph, use in uses)
 
     @override
     def opaque(self) -> bool:
         return True
 
-    def _single(self, node: Node) -> bool:
+    def _single(self, graph: Graph, node: Node) -> bool:
+        """Whether a layer is a module from one value to one value."""
         if len(node.inputs) != 1 or len(node.outputs) != 1 or node.operator:
             return False
-        place = Place(node, (self.graph_values(node.inputs[0]),), (self.graph_values(node.outputs[0]),))
+        place = Place(node, (graph.values[node.inputs[0]],), (graph.values[node.outputs[0]],))
         return all(stage.module is not None for stage in self.describe([place])[0].stages)
-
-    def graph_values(self, value: int) -> tuple[int, ...]:
-        return self.graph.values[value]  # type: ignore[return-value]
 
 
 def emit(graph: Graph, probes: Sequence[Graph]) -> str:
     """The PyTorch source of a graph."""
-    planned = plan(graph, probes, TorchDialect(graph))
+    _check_labels(graph, graph.root, graph.root.body)
+    rules, exceptions = initial_values(graph)
+    # Statements that name a weight are about this graph: a parameter that changes which there are is not carried.
+    alike = [probe for probe in probes if initial_values(probe) == (rules, exceptions)]
+    changing = {name for probe in probes if probe not in alike for name in graph.parameters if probe.parameters[name] != graph.parameters[name]}
+    steady = [probe for probe in alike if all(probe.parameters[name] == graph.parameters[name] for name in changing)]
+    planned = plan(graph, steady if exceptions else probes, TorchDialect(graph))
     return _File(planned).text()
 
 
@@ -103,6 +139,9 @@ class _File:
         definitions = [_Class(self, routine).lines() for routine in self.plan.routines]
         definitions.append(_Class(self, self.plan.model, model=True).lines())
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self.helpers] + definitions
+        if self.plan.model.name in self.helpers:
+            gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
+            raise UnsupportedLayer("torch", self.plan.graph.layers[0], gap, self.plan.graph.sources)
         code = "\n\n\n".join("\n".join(lines) for lines in bodies)
         writer = Writer()
         writer.lines += docstring(header(self.plan, show, "channels x height x width"), 0)
@@ -133,7 +172,7 @@ class _Class:
         self.model = model
         self.init = Writer(indent=2)
         self.forward = Writer(indent=2)
-        self.attributes = {step.label for step in _all_steps(routine.body)}
+        self.attributes = {label for _, use in routine.uses for label in _labels(use.body)}
         self.stored: dict[str, str] = {}
 
     def lines(self) -> list[str]:
@@ -202,7 +241,8 @@ class _Class:
     def _return(self) -> None:
         main, auxiliary = self._ports() if self.model else (self.routine.outputs, [])
         if auxiliary:
-            self.forward.line("if self.training:")
+            if not _in_training(self.forward):
+                self.forward.line("if self.training:")
             self.forward.line(f"    return {', '.join([*main, *auxiliary])}")
         if len(main) > 1 or auxiliary or not self.forward.return_instead(main[0]):
             self.forward.line(f"return {', '.join(main)}")
@@ -230,34 +270,43 @@ class _Class:
             return False
         if stage.formula is None or (step.node is not None and step.node.weights):
             return True
-        return step.named
+        return step.named or any(self._in_constructor(text) for text in stage.formula.values.values())
+
+    def _in_constructor(self, text: str) -> bool:
+        known = {parameter.name for parameter in self.routine.parameters} | {name for name, _ in self.routine.locals}
+        return any(word in known for word in re.findall(r"[A-Za-z_]\w*", text))
 
     def _attribute(self, step: Step) -> str:
         """``self.conv1``, or a look-up where the label is no identifier."""
-        head, *rest = step.label.split(".") if not step.label_is_pattern else [step.label]
+        get = "get_parameter" if _is_parameter(step) else "get_submodule"
         if step.label_is_pattern:
-            return f'self.get_submodule(f"{step.label}")'
-        if rest:
-            return f"self.{head}" + "".join(f'["{part}"]' for part in rest)
-        return f"self.{head}" if head.isidentifier() else f'self.get_submodule("{head}")'
+            return f'self.{get}(f"{self._in_forward(step.label)}")'
+        if step.label.isidentifier():
+            return f"self.{step.label}"
+        head, *rest = step.label.split(".")
+        if not rest or get == "get_parameter":
+            return f'self.{get}("{step.label}")'
+        return f"self.{head}" + "".join(f'["{part}"]' for part in rest)
 
     def _define_module(self, step: Step, writer: Writer) -> None:
         if step.bodies and self._dynamic(step.bodies[0]):
             self._define_list(step, writer)
             return
         part = self.construct(step)
-        if step.label_is_pattern:
-            writer.put("self.add_module", Bracket("(", [f'f"{step.label}"', part]))
+        if step.label.isidentifier() and not step.label_is_pattern:
+            writer.put(f"self.{step.label} = ", part)
             return
-        head, *rest = step.label.split(".")
-        for depth in range(len(rest)):
-            holder = f"self.{head}" + "".join(f'["{one}"]' for one in rest[:depth])
-            if holder not in self.stored and f"{holder} = nn.ModuleDict()" not in (line.strip() for line in writer.lines):
+        holder = "self"
+        *outer, last = [step.label] if step.label_is_pattern else step.label.split(".")
+        for depth, name in enumerate(outer):
+            holder = f"{holder}.{name}" if depth == 0 else f'{holder}["{name}"]'
+            if f"{holder} = nn.ModuleDict()" not in (line.strip() for line in writer.lines):
                 writer.line(f"{holder} = nn.ModuleDict()")
-        if not rest and not head.isidentifier():
-            writer.put("self.add_module", Bracket("(", [f'"{head}"', part]))
-            return
-        writer.put(f"{self._attribute(step)} = ", part)
+        if outer and not _is_parameter(step):
+            writer.put(f'{holder}["{last}"] = ', part)
+        else:
+            register = "register_parameter" if _is_parameter(step) else "add_module"
+            writer.put(f"{holder}.{register}", Bracket("(", [f'{"f" * step.label_is_pattern}"{last}"', part]))
 
     def construct(self, step: Step) -> Part:
         """The expression that makes a step's module."""
@@ -281,69 +330,97 @@ class _Class:
         return name
 
     def _sequence(self, steps: Sequence[Step]) -> Part:
-        children = [(step, self.construct(step) if step.kind == "apply" else self._comprehension(step)) for step in steps]
+        children = [(step, self._part(step)) for step in steps]
         if all(self._numbered(step, position) for position, step in enumerate(steps)):
-            parts = []
+            parts: list[Part] = []
             for part, count in _runs([part for _, part in children]):
                 if count < 3:
                     parts += [part] * count
                 else:
-                    parts.append(_starred(f"{flat(part)} for _ in range({count})", part))
+                    parts.append(Comprehension(part, f"for _ in range({count})"))
             return Bracket("nn.Sequential(", parts)
-        entries: list[Part] = []
-        for step, part in children:
-            key = f'f"{step.label}"' if step.label_is_pattern else f'"{step.label}"'
-            entries.append(Bracket("(", [key, part]))
+        entries = [part if step.kind == "repeat" else Bracket("(", [self._key(step), part]) for step, part in children]
         return Bracket("nn.Sequential(", [Bracket("OrderedDict(", [Bracket("[", entries, "]")])])
 
     @staticmethod
-    def _numbered(step: Step, position: int) -> bool:
-        return step.kind == "repeat" or step.label in ("", str(position))
+    def _key(step: Step) -> str:
+        return f'f"{step.label}"' if step.label_is_pattern else f'"{step.label}"'
+
+    def _numbered(self, step: Step, position: int | None) -> bool:
+        """Whether a part of a sequence is named by its position, as the first ones are where that is not given."""
+        if step.kind == "apply":
+            return not step.label or step.label == str(position)
+        return all(self._numbered(inner, None) for body in step.bodies for inner in body)
 
     def _comprehension(self, step: Step) -> Part:
-        part = self.construct(step.bodies[0][0])
-        return _starred(f"{flat(part)} for {step.variable} in range({step.count})", part)
+        (inner,) = step.bodies[0]
+        part = self.construct(inner)
+        if inner.label:
+            part = Bracket("(", [self._key(inner), part])
+        variable = step.variable if re.search(rf"\b{step.variable}\b", flat(part)) else "_"
+        return Comprehension(part, f"for {variable} in range({step.count})")
 
     def _dynamic(self, steps: Sequence[Step]) -> bool:
         """Whether a sequence depends on arguments, so that it is built as a list."""
-        return any(step.kind == "choice" or (step.kind == "repeat" and len(step.bodies[0]) > 1) for step in steps)
+        return not all(map(self._is_part, steps))
 
     def _define_list(self, step: Step, writer: Writer) -> None:
-        writer.line("layers: list[nn.Module] = []")
-        self._extend(step.bodies[0], writer)
+        steps = step.bodies[0]
+        if not all(self._numbered(inner, position) for position, inner in enumerate(steps)):
+            writer.line("layers: OrderedDict[str, nn.Module] = OrderedDict()")
+            self._enter(steps, writer)
+            writer.line(f"{self._attribute(step)} = nn.Sequential(layers)")
+            return
+        plain = next((position for position, inner in enumerate(steps) if not self._is_part(inner)), len(steps))
+        writer.put("layers: list[nn.Module] = ", Bracket("[", [self._part(inner) for inner in steps[:plain]], "]"))
+        self._extend(steps[plain:], writer)
         writer.line(f"{self._attribute(step)} = nn.Sequential(*layers)")
 
-    def _extend(self, steps: Sequence[Step], writer: Writer) -> None:
-        plain: list[Part] = []
-
-        def flush() -> None:
-            if len(plain) == 1:
-                writer.put("layers.append", Bracket("(", list(plain)))
-            elif plain:
-                writer.put("layers += ", Bracket("[", list(plain), "]"))
-            plain.clear()
-
+    def _enter(self, steps: Sequence[Step], writer: Writer) -> None:
+        """Fill a sequence whose parts have names."""
         for step in steps:
-            if step.kind == "choice":
-                flush()
-                writer.line(f"if {step.test}:")
-                writer.indent += 1
-                self._extend(step.bodies[0], writer)
-                writer.indent -= 1
-                if step.bodies[1]:
-                    writer.line("else:")
-                    writer.indent += 1
-                    self._extend(step.bodies[1], writer)
-                    writer.indent -= 1
-            elif step.kind == "repeat" and len(step.bodies[0]) > 1:
-                flush()
-                writer.line(f"for {step.variable} in range({step.count}):")
-                writer.indent += 1
-                self._extend(step.bodies[0], writer)
-                writer.indent -= 1
+            if step.kind == "apply":
+                writer.put(f"layers[{self._key(step)}] = ", self.construct(step))
             else:
-                plain.append(self.construct(step) if step.kind == "apply" else self._comprehension(step))
-        flush()
+                self._control(step, writer, self._enter)
+
+    def _control(self, step: Step, writer: Writer, inside: Callable[[Sequence[Step], Writer], None]) -> None:
+        """Print a choice or a loop of the constructor."""
+        if step.kind == "repeat":
+            writer.line(f"for {step.variable} in range({step.count}):")
+        else:
+            writer.line(f"if {step.test}:")
+        writer.indent += 1
+        inside(step.bodies[0], writer)
+        writer.indent -= 1
+        if len(step.bodies) > 1 and step.bodies[1]:
+            writer.line("else:")
+            writer.indent += 1
+            inside(step.bodies[1], writer)
+            writer.indent -= 1
+            join_else_if(writer)
+
+    @staticmethod
+    def _is_part(step: Step) -> bool:
+        return step.kind == "apply" or (step.kind == "repeat" and len(step.bodies[0]) == 1 and step.bodies[0][0].kind == "apply")
+
+    def _part(self, step: Step) -> Part:
+        return self.construct(step) if step.kind == "apply" else self._comprehension(step)
+
+    def _extend(self, steps: Sequence[Step], writer: Writer) -> None:
+        position = 0
+        while position < len(steps):
+            step = steps[position]
+            if self._is_part(step):
+                parts = [self._part(inner) for inner in itertools.takewhile(self._is_part, steps[position:])]
+                if len(parts) == 1 and step.kind == "apply":
+                    writer.put("layers.append", Bracket("(", list(parts)))
+                else:
+                    writer.put("layers += ", Bracket("[", list(parts), "]"))
+                position += len(parts)
+                continue
+            self._control(step, writer, self._extend)
+            position += 1
 
     def _only_module(self, step: Step) -> Step | None:
         """The one module of a choice without an alternative, whose presence then tells the way."""
@@ -358,7 +435,8 @@ class _Class:
     def _define_choice(self, step: Step, writer: Writer) -> None:
         only = self._only_module(step)
         if only is not None:
-            kind = only.routine.name if only.routine else "nn.Sequential" if only.bodies else "nn.Module"
+            module = only.stages[-1].module if only.stages else None
+            kind = only.routine.name if only.routine else module.callee if module else "nn.Sequential"
             writer.line(f"self.{only.label}: {kind} | None = None")
             writer.line(f"if {step.test}:")
             writer.indent += 1
@@ -366,21 +444,40 @@ class _Class:
             writer.indent -= 1
             step.flag = f"self.{only.label} is not None"
             return
-        step.flag = f"self.{self._store(step.flag, step.test)}"
-        for number, body in enumerate(step.bodies):
-            inner = Writer(indent=writer.indent + 1)
-            self.define(body, inner)
-            if inner.lines:
-                test = step.test if number == 0 else f"not ({step.test})" if " " in step.test else f"not {step.test}"
-                writer.line(f"if {test}:")
-                writer.lines += inner.lines
+        step.flag = self._kept(step.test, step.flag)
+        first, second = (Writer(indent=writer.indent + 1) for _ in range(2))
+        self.define(step.bodies[0], first)
+        self.define(step.bodies[1], second)
+        if first.lines:
+            writer.line(f"if {step.test}:")
+            writer.lines += first.lines
+        if second.lines and first.lines:
+            writer.line("else:")
+            writer.lines += second.lines
+            join_else_if(writer)
+        elif second.lines:
+            writer.line(f"if {_negated(step.test)}:")
+            writer.lines += second.lines
+
+    def _kept(self, text: str, hint: str) -> str:
+        """An expression of the constructor in `forward`: a comparison with a number as it is, anything else under a name of its own."""
+        comparison = re.fullmatch(r"([A-Za-z_]\w*) (==|!=) (\d+)", text)
+        if comparison:
+            return f"self.{self._store(comparison[1], comparison[1])} {comparison[2]} {comparison[3]}"
+        return f"self.{self._store(hint, text)}"
+
+    def _in_forward(self, text: str) -> str:
+        """An expression in which names of the constructor have become attributes."""
+        known = {parameter.name for parameter in self.routine.parameters} | {name for name, _ in self.routine.locals}
+        word = r"(?<![\w.\"'])[A-Za-z_]\w*"
+        return re.sub(word, lambda match: f"self.{self._store(match[0], match[0])}" if match[0] in known else match[0], text)
 
     def _store(self, hint: str, text: str) -> str:
         """Keep a value of the constructor for `forward`; the attribute's name."""
         name = text if text.isidentifier() else hint
         if name in self.attributes or name in MODULE_ATTRIBUTES:
-            name = f"has_{name}"
-        while name in self.stored and self.stored[name] != text:
+            name = f"has_{name}" if not text.isidentifier() else f"{name}_"
+        while name in self.attributes or (name in self.stored and self.stored[name] != text):
             name += "_"
         self.stored[name] = text
         return name
@@ -412,6 +509,7 @@ class _Class:
                     writer.indent += 1
                     self.run(step.bodies[1], writer)
                     writer.indent -= 1
+                    join_else_if(writer)
                 position += 1
                 continue
             if step.kind == "repeat":
@@ -443,12 +541,7 @@ class _Class:
             writer.indent += 1
         targets = ", ".join(step.outputs)
         if targets != expression.text:
-            head, bracket, rest = expression.text.partition("(")
-            whole = f"{'    ' * writer.indent}{targets} = {expression.text}"
-            if len(whole) > 88 and rest.endswith(")") and _balanced(rest[:-1]):
-                writer.put(f"{targets} = ", Bracket(head + bracket, list(_split(rest[:-1]))))
-            else:
-                writer.put(f"{targets} = ", expression.text, comment=shown(step.shapes, show))
+            writer.put(f"{targets} = ", parsed(expression.text), comment=shown(step.shapes, show))
         if training_only:
             writer.indent -= 1
         return position + 1
@@ -458,7 +551,7 @@ class _Class:
         texts = [one.text for one in inputs]
         if self.is_module(step):
             attribute = self._attribute(step)
-            if step.stages and step.stages[-1].attribute:
+            if _is_parameter(step):
                 return Expr(attribute)
             return Expr(f"{attribute}({', '.join(texts)})")
         formula = step.stages[-1].formula
@@ -466,65 +559,81 @@ class _Class:
         if formula.helper:
             self.file.helpers.add(formula.helper)
         guarded = [f"({e.text})" if e.loose and (formula.loose or f"{{{i}}}." in formula.pattern) else e.text for i, e in enumerate(inputs)]
-        return Expr(formula.text(guarded), formula.loose)
+        values = {name: self._in_forward(text) for name, text in formula.values.items()}
+        return Expr(dataclasses.replace(formula, values=values).text(guarded), formula.loose)
 
     # -- initialisation
 
     def _initialise(self, writer: Writer) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
-        rules: dict[tuple[str, str], Counter[str]] = {}
-        wanted: list[tuple[str, str, str, str]] = []
-        optional: dict[str, set[bool]] = {}
-        for node in self.file.plan.graph.layers:
-            place = Place(node, tuple(self.file.plan.graph.values[v] for v in node.inputs), tuple(self.file.plan.graph.values[v] for v in node.outputs))
-            module = EMITTERS[type(node.layer)]([place])[0].stages[-1].module
-            if module is None:
-                continue
-            kind = _base(module.callee)
-            if node.weights:
-                optional.setdefault(kind, set()).add(any(weight.name == "bias" for weight in node.weights))
-            for name, template in initialisation(node):
-                if template is None:
-                    continue
-                rules.setdefault((kind, name), Counter())[template] += 1
-                wanted.append((kind, name, template, f"{node.path}.{name}" if name else node.path))
-        common = {key: counts.most_common(1)[0][0] for key, counts in rules.items()}
-        by_rule: dict[tuple[tuple[str, str], ...], list[str]] = {}
-        for kind in dict.fromkeys(kind for kind, _ in common):
-            rule = tuple((name, template) for (k, name), template in common.items() if k == kind)
-            by_rule.setdefault(rule, []).append(kind)
-        merged: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
-        for rule, kinds in by_rule.items():
-            weight_only = tuple(entry for entry in rule if entry[0] != "bias")
-            key = repr(weight_only)
-            known = merged.setdefault(key, ([], []))
-            known[0].extend(kinds)
-            known[1].extend(entry for entry in rule if entry not in known[1])
-        groups = [(kinds, entries) for kinds, entries in merged.values()]
+        rules, exceptions = initial_values(self.file.plan.graph)
+        merged: dict[object, tuple[list[str], dict[str, str]]] = {}
+        for kind, rule in rules.items():
+            # Kinds that differ in having a bias at all share a rule.
+            key = tuple(entry for entry in rule.starts.items() if entry[0] != "bias")
+            kinds, entries = merged.setdefault((key, rule.starts.get("bias") or None) if "bias" in rule.starts else (key, None), ([], {}))
+            kinds.append(kind)
+            entries.update(rule.starts)
+        groups = [(kinds, entries) for kinds, entries in merged.values() if entries]
+        # A helper is a subclass: it comes after what it is derived from, whose rule it is subject to as well.
+        groups.sort(key=lambda group: any(_base(kind) in rules for kind in group[0]))
         if groups:
             writer.line("for module in self.modules():")
             writer.indent += 1
             for kinds, entries in groups:
-                test = kinds[0] if len(kinds) == 1 else f"({', '.join(kinds)})"
-                writer.put("if isinstance", Bracket("(", ["module", test]), ":")
+                tested = [kind for kind in kinds if _base(kind) not in kinds]
+                writer.put("if isinstance", Bracket("(", ["module", tested[0] if len(tested) == 1 else f"({', '.join(tested)})"]), ":")
                 writer.indent += 1
-                has_bias = {flag for kind in kinds for flag in optional[kind]}
-                for name, template in entries:
-                    if name == "bias" and len(has_bias) > 1:
+                subject = [rule for kind, rule in rules.items() if kind in kinds or _base(kind) in kinds]
+                always = all(rule.biased == {True} for rule in subject)
+                for name, template in entries.items():
+                    if name == "bias" and not always:
                         writer.line("if module.bias is not None:")
                         writer.line(f"    {template.format('module.bias')}")
                     else:
                         writer.line(template.format(f"module.{name}"))
                 writer.indent -= 1
             writer.indent -= 1
-        for kind, name, template, path in wanted:
-            if template != common[kind, name]:
-                writer.line(template.format(f'self.get_parameter("{path}")'))
+        for path, template in exceptions.items():
+            writer.line(template.format(f"self.{path}" if path.isidentifier() else f'self.get_parameter("{path}")'))
 
 
-def _base(callee: str) -> str:
-    """The class that a rule of initialisation tests for."""
-    return callee
+@dataclass(slots=True)
+class Rule:
+    """How the weights of one kind of module start: a statement by weight, and whether they have biases."""
+
+    starts: dict[str, str] = field(default_factory=dict)
+    biased: set[bool] = field(default_factory=set)
+
+
+def initial_values(graph: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
+    """The most common start of each weight of each kind of module, and the statements for weights that start otherwise, by path."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    rules: dict[str, Rule] = {}
+    wanted = []
+    for node in graph.layers:
+        if not node.weights:
+            continue
+        place = Place(node, tuple(graph.values[v] for v in node.inputs), tuple(graph.values[v] for v in node.outputs))
+        module = EMITTERS[type(node.layer)]([place])[0].stages[-1].module
+        assert module is not None  # what has weights is a module
+        rule = rules.setdefault(module.callee, Rule())
+        rule.biased.add(any(weight.name == "bias" for weight in node.weights))
+        for name, template in initialisation(node):
+            if template is not None:
+                counts.setdefault((module.callee, name), Counter())[template] += 1
+                wanted.append((module.callee, name, template, f"{node.path}.{name}" if name else node.path))
+    for (kind, name), found in counts.items():
+        if name:
+            rules[kind].starts[name] = found.most_common(1)[0][0]
+    exceptions = {path: template for kind, name, template, path in wanted if template != rules[kind].starts.get(name)}
+    return rules, exceptions
+
+
+def _base(kind: str) -> str:
+    """The class that a helper is derived from; what it is called itself, if it is none."""
+    found = re.search(rf"class {kind}\((nn\.\w+)\)", HELPERS.get(kind, ""))
+    return found[1] if found else ""
 
 
 def _in_training(writer: Writer) -> bool:
@@ -535,14 +644,28 @@ def _in_training(writer: Writer) -> bool:
     return False
 
 
-def _all_steps(steps: Sequence[Step]) -> list[Step]:
-    found = []
-    for step in steps:
-        found.append(step)
-        if step.kind != "apply":
-            for body in step.bodies:
-                found += _all_steps(body)
+def _labels(body: Sequence[Piece]) -> set[str]:
+    """The names of the children of a body."""
+    found = set()
+    for piece in body:
+        if piece.kind in ("node", "scope"):
+            found.add(piece.label.partition(".")[0])
+        found |= _labels(piece.body if piece.kind == "branch" else [part for turn in piece.turns for part in turn])
     return found
+
+
+def _is_parameter(step: Step) -> bool:
+    """Whether a step is a learned array, rather than a module."""
+    return bool(step.stages) and step.stages[-1].attribute
+
+
+def _negated(test: str) -> str:
+    """The opposite of a condition."""
+    if test.startswith("not "):
+        return test[4:]
+    if " == " in test:
+        return test.replace(" == ", " != ")
+    return test.replace(" != ", " == ") if " != " in test else f"not {test}"
 
 
 def _runs(parts: Sequence[Part]) -> list[tuple[Part, int]]:
@@ -554,30 +677,3 @@ def _runs(parts: Sequence[Part]) -> list[tuple[Part, int]]:
         else:
             runs.append((part, 1))
     return runs
-
-
-def _starred(text: str, part: Part) -> Part:
-    return f"*[{text}]"
-
-
-def _balanced(text: str) -> bool:
-    depth = 0
-    for character in text:
-        depth += character in "([" 
-        depth -= character in ")]"
-        if depth < 0:
-            return False
-    return depth == 0
-
-
-def _split(text: str) -> list[str]:
-    """Arguments at the top level of a call."""
-    parts, depth, start = [], 0, 0
-    for position, character in enumerate(text):
-        depth += character in "(["
-        depth -= character in ")]"
-        if character == "," and depth == 0:
-            parts.append(text[start:position].strip())
-            start = position + 1
-    return [*parts, text[start:].strip()]
-

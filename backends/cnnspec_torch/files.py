@@ -61,6 +61,7 @@ class TorchFiles(WeightFiles):
 def _state(path: Path) -> Mapping[Any, Any]:
     """The state dict in a file, read without running what it holds; raises `WeightError`."""
     from pickle import UnpicklingError
+    from warnings import catch_warnings, simplefilter
 
     torch = need("torch", "torch")
     if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE_SINCE:
@@ -69,7 +70,9 @@ def _state(path: Path) -> Mapping[Any, Any]:
             "`weights_only=True` does not keep a file from running code; or use a .safetensors file"
         )
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with catch_warnings():
+            simplefilter("ignore")  # about kinds of pickles that are refused or read right
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except UnpicklingError:

@@ -877,10 +877,10 @@ def initialisation(node: Node) -> list[tuple[str, str | None]]:
     O/groups x k...`` and whose fans are those of the convolution that they transpose; and for dense layers.
     """
     if isinstance(node.layer, (Conv, DepthwiseConv, ConvTranspose, Dense)):
-        return [(weight.name, _statement(weight.init)) for weight in node.weights]
+        return [(weight.name, statement(weight.init)) for weight in node.weights]
     if isinstance(node.layer, (activation.Prelu, arithmetic.Parameter)):
         return [
-            (weight.name, _statement(weight.init) if _constant(weight.init) is None else None)
+            (weight.name, statement(weight.init) if _constant(weight.init) is None else None)
             for weight in node.weights
         ]
     # Norms: ones, zeros and running statistics, in PyTorch as in the spec.
@@ -892,7 +892,8 @@ def _constant(init: Initialiser) -> float | None:
     return {"zeros": 0.0, "ones": 1.0, "constant": init.value}.get(init.distribution)
 
 
-def _statement(init: Initialiser) -> str:
+def statement(init: Initialiser) -> str:
+    """The call that fills a weight, with ``{}`` for the weight."""
     kind = init.distribution
     family, _, form = kind.partition("_")
     if family == "glorot":

@@ -6,6 +6,8 @@ line with a trailing comma, which formatters leave as it is.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -29,7 +31,18 @@ class Bracket:
         return f"{self.prefix}{self.head}{', '.join(flat(part) for part in self.parts)}{self.closing}"
 
 
-Part = str | Bracket
+@dataclass(slots=True)
+class Comprehension:
+    """``*[element for i in range(n)]``."""
+
+    element: Part
+    clause: str
+
+    def flat(self) -> str:
+        return f"*[{flat(self.element)} {self.clause}]"
+
+
+Part = str | Bracket | Comprehension
 
 
 def flat(part: Part) -> str:
@@ -41,7 +54,11 @@ def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
     """The lines of ``before + part + after`` at an indentation."""
     pad = INDENT * indent
     line = f"{pad}{before}{flat(part)}{after}"
-    if isinstance(part, str) or not part.parts or len(line) <= WIDTH:
+    if isinstance(part, str) or len(line) <= WIDTH:
+        return [line]
+    if isinstance(part, Comprehension):
+        return [f"{pad}{before}*[", *lay_out("", part.element, indent + 1), f"{pad}{INDENT}{part.clause}", f"{pad}]{after}"]
+    if not part.parts:
         return [line]
     lines = [f"{pad}{before}{part.prefix}{part.head}"]
     inside = f"{pad}{INDENT}{', '.join(flat(inner) for inner in part.parts)}"
@@ -75,6 +92,10 @@ class Writer:
             lines[0] += f"  # {comment}"
         self.lines += lines
 
+    def forget(self) -> None:
+        """Whatever was last is no statement of its own any more."""
+        self._last = None
+
     def return_instead(self, name: str) -> bool:
         """Turn the last statement, if it is ``name = ...``, into ``return ...``; whether that was done."""
         if self._last is None:
@@ -93,10 +114,21 @@ class Writer:
         return "\n".join(self.lines) + "\n"
 
 
+def join_else_if(writer: Writer) -> None:
+    """Write the ``else:`` that was just written as ``elif``, where its body is one ``if``."""
+    pad = INDENT * writer.indent
+    start = max(i for i, line in enumerate(writer.lines) if line == f"{pad}else:")
+    body = writer.lines[start + 1 :]
+    at_top = [line for line in body if not line.startswith(f"{pad}{INDENT * 2}")]
+    if not at_top or not at_top[0].startswith(f"{pad}{INDENT}if ") or any(not line.strip().startswith(("else:", "elif ")) for line in at_top[1:]):
+        return
+    writer.lines[start:] = [f"{pad}el{body[0].strip()}", *(line[len(INDENT) :] for line in body[1:])]
+    writer.forget()
+
+
 def docstring(text: str, indent: int) -> list[str]:
     """A docstring's lines, wrapped."""
-    import textwrap
-
+    text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     pad = INDENT * indent
     if len(pad) + len(text) + 6 <= WIDTH and "\n" not in text:
         return [f'{pad}"""{text}"""']
@@ -112,9 +144,34 @@ def docstring(text: str, indent: int) -> list[str]:
 
 def arguments(texts: Iterable[tuple[str | None, str]]) -> list[Part]:
     """Call arguments as parts."""
-    return [text if name is None else f"{name}={text}" for name, text in texts]
+    return [parsed(text, "" if name is None else f"{name}=") for name, text in texts]
 
 
+LONGEST_PART = 56
+"""Calls and tuples shorter than this are never broken."""
+
+
+def parsed(text: str, prefix: str = "") -> Part:
+    """An expression as a part: a call or a tuple that is long enough to be broken with its arguments apart."""
+    head, opening, rest = text.partition("(")
+    if len(prefix) + len(text) < LONGEST_PART or not rest.endswith(")") or not re.fullmatch(r"[\w.]*", head):
+        return f"{prefix}{text}"
+    inner = _split(rest[:-1])
+    return f"{prefix}{text}" if inner is None else Bracket(f"{head}{opening}", [parsed(one) for one in inner], prefix=prefix)
+
+
+def _split(text: str) -> list[str] | None:
+    """The parts of a text between its outermost commas; None where its brackets do not match."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += character in "([{"
+        depth -= character in ")]}"
+        if depth < 0:
+            return None
+        if character == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    return [*parts, text[start:].strip()] if text[start:].strip() else parts
 
 
 def shown(shapes: tuple[Shape, ...], show: Callable[[Shape], str]) -> str:

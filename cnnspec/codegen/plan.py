@@ -10,6 +10,7 @@ each of them exactly what the graph says.
 
 from __future__ import annotations
 
+import itertools
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +67,7 @@ class Dialect(ABC):
         """What one layer becomes in each of its uses."""
 
     @abstractmethod
-    def inlines(self, uses: Sequence[Piece]) -> bool:
+    def inlines(self, uses: Sequence[tuple[Graph, Piece]]) -> bool:
         """Whether a group is printed in place, rather than as a definition of its own."""
 
     @abstractmethod
@@ -226,7 +227,7 @@ class Body:
     turn: dict[int, int] | None = None
     variable: str = ""
     positional: bool = False
-    """Whether parts without a name of their own are known by their place alone."""
+    """Whether its parts, none of which has a name of its own, are known by their place alone."""
 
 
 def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
@@ -475,6 +476,11 @@ class Names:
         return None
 
 
+def _named(body: Iterable[Piece]) -> bool:
+    """Whether the spec names a part of a body."""
+    return any(piece.named or _named(piece.body if piece.kind == "branch" else itertools.chain(*piece.turns)) for piece in body)
+
+
 def _loop_variables(body: Iterable[Piece]) -> Iterator[str]:
     for piece in body:
         for variables, turn in zip(piece.variables, piece.turns, strict=False):
@@ -532,8 +538,6 @@ def _plan(graphs: list[Graph], carried: list[str], dialect: Dialect) -> Plan:
         try:
             return planner.run()
         except Restart as restart:
-            if restart.loop in unroll:
-                raise Differ("a loop that cannot be written out") from None
             unroll.add(restart.loop)
 
 
@@ -585,7 +589,12 @@ class _Planner:
         model_name = self.dialect.model_name(self.graphs[0].name)
         self.names_taken = {model_name, *self.dialect.helpers}
         self.reserved = {model_name, *self.dialect.helpers, *(self._wished_name(uses[0][1]) for uses in self.instances.values())}
-        model = self._routine(model_name, list(enumerate(self.roots)), model=True)
+        uses = list(enumerate(self.roots))
+        try:
+            model = self._routine(model_name, uses, model=True)
+        except Differ:
+            self._write_out_loops(uses)
+            raise
         return Plan(self.graphs[0], self.order, model, self.carried)
 
     def _collect(self, graph: int, body: Iterable[Piece]) -> None:
@@ -608,8 +617,7 @@ class _Planner:
     def is_routine(self, piece: Piece) -> bool:
         if piece.definition:
             return True
-        uses = [use for _, use in self.instances[self._definition(piece)]]
-        return not self.dialect.inlines(uses)
+        return not self.dialect.inlines([(self.graphs[graph], use) for graph, use in self.instances[self._definition(piece)]])
 
     # -- routines
 
@@ -621,9 +629,9 @@ class _Planner:
             wish = self._wished_name(piece)
             name = self._unique(wish)
             self.routines[key] = []
-            made: list[Routine] = []
-            for some in self._served_together(name, uses):
-                made.append(self._routine(name if not made else self._unique(wish), some))
+            made = self._together(uses)
+            for number, routine in enumerate(made):
+                routine.name = name if number == 0 else self._unique(wish)
             self.routines[key] = made
             for routine in made:
                 self.order.append(routine)
@@ -654,10 +662,10 @@ class _Planner:
                     found.update(scope.arguments, scope.names, scope.input_names, (name for name, _ in scope.bindings))
         return found
 
-    def _served_together(self, name: str, uses: list[tuple[int, Piece]]) -> list[list[tuple[int, Piece]]]:
-        """The uses of a block in as few groups as its definitions must be: all, those of one structure, or those that are equal."""
+    def _together(self, uses: list[tuple[int, Piece]]) -> list[Routine]:
+        """The definitions of a block: one for all uses, or one for those of each structure, or for those that are equal."""
         try:
-            self._routine(name, uses)
+            return [self._routine("", uses)]
         except Differ:
             for exact in (False, True):
                 groups: dict[object, list[tuple[int, Piece]]] = {}
@@ -665,9 +673,21 @@ class _Planner:
                     inner = self._inside(graph, use, exact)
                     groups.setdefault((len(use.inputs), len(use.outputs), inner), []).append((graph, use))
                 if len(groups) > 1:
-                    return [one for group in groups.values() for one in self._served_together(name, group)]
+                    return [routine for group in groups.values() for routine in self._together(group)]
+            self._write_out_loops(uses)
             raise
-        return [uses]
+
+    @staticmethod
+    def _write_out_loops(uses: Sequence[tuple[int, Piece]]) -> None:
+        """Start again with the loops of a body written out, if there are any."""
+        for _, use in uses:
+            waiting = list(use.body)
+            while waiting:
+                piece = waiting.pop()
+                if piece.kind == "loop":
+                    raise Restart(piece.key[1])
+                if piece.kind == "branch":
+                    waiting += piece.body
 
     def _inside(self, graph: int, use: Piece, exact: bool) -> object:
         shapes = tuple(self.graphs[graph].values[value] for value in use.inputs) if exact else ()
@@ -679,7 +699,7 @@ class _Planner:
         match piece.kind:
             case "node":
                 assert piece.node is not None
-                return repr(piece.node.layer) if exact else piece.node.layer.kind, label, len(piece.inputs)
+                return repr(piece.node.layer) if exact else piece.node.layer.kind, label, len(piece.inputs), len(piece.outputs)
             case "branch":
                 return piece.key, piece.taken, tuple(self._signature(p, exact) for p in piece.body)
             case "loop":
@@ -773,7 +793,7 @@ class _Planner:
                     some = next(iter(slot.pieces.values()))
                     if not self.is_routine(some):
                         inner = Body(list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts})
-                        inner.positional = self.dialect.opaque()
+                        inner.positional = self.dialect.opaque() and not any(_named(piece.body) for piece in slot.pieces.values())
                         self._fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
                         slot.bodies = [inner]
                 case "branch":
@@ -889,13 +909,13 @@ class _Planner:
                 if start == "0":
                     return i if step == "1" else f"{i} * {_tight(step)}"
                 product = i if step == "1" else f"{i} * {_tight(step)}"
-                return f"{product} + {start}" if start.isdigit() else f"{_tight(start, also='*')} + {product}"
+                return f"{product} + {start}" if start.isdigit() else f"{_term(start)} + {product}"
         rests = {c: values[1:] for c, values in sequences.items() if len(values) > 1}
         if all(len({(type(v), v) for v in rest}) == 1 for rest in rests.values()):
             first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
             fallback = next(iter(rests.values()))[0]
             rest = self.resolve({c: rests[c][0] if c in rests else fallback for c in sequences}, body.outer, names, hint)
-            return f"{_tight(first, also='*')} if {i} == 0 else {_tight(rest, also='*')}"
+            return f"{_term(first)} if {i} == 0 else {_term(rest)}"
         if all(type(value) is int for values in sequences.values() for value in values):
             slopes = {c: rest[1] - rest[0] for c, rest in rests.items() if len(rest) > 1}
             if slopes and all(rest[t] == rest[0] + t * slopes[c] for c, rest in rests.items() for t in range(len(rest)) if c in slopes):
@@ -906,10 +926,12 @@ class _Planner:
                 }  # fmt: skip
                 first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
                 rest = self._over_turns({c: values for c, values in whole.items() if len(values) > 1}, body, names, hint)
-                return f"{_tight(first, also='*')} if {i} == 0 else {rest}"
+                return f"{_term(first)} if {i} == 0 else {rest}"
         raise Differ("values that follow no rule over the turns of a loop")
 
     def _label(self, slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
+        if body.positional:
+            return "", False
         labels = {c: piece.label for c, piece in slot.pieces.items()}
         first = next(iter(labels.values()))
         if all(label == first for label in labels.values()):
@@ -917,8 +939,6 @@ class _Planner:
         shape = skeleton(first)
         if any(skeleton(label) != shape for label in labels.values()):
             raise Differ("other labels in other uses")
-        if body.positional and not any(piece.named for piece in slot.pieces.values()):
-            return "", False
         if any(str(int(n)) != n for label in labels.values() for n in re.findall(r"\d+", label)):
             raise Differ("a number with leading zeros")
         numbers = {c: [int(n) for n in re.findall(r"\d+", label)] for c, label in labels.items()}
@@ -1090,13 +1110,21 @@ def literal(value: Any) -> str:
     return repr(value)
 
 
-def _tight(text: str, also: str = "") -> str:
-    """An expression with brackets around it, unless it is a name, a number, or one of the operators that need none."""
-    plain = re.fullmatch(r"-?[\w.]+", text) or (also and re.fullmatch(r"\w+ (\*|//) \w+", text))
-    return text if plain else f"({text})"
+def _tight(text: str) -> str:
+    """An expression as a factor: in brackets, unless it is a name or a number."""
+    return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
+
+
+def _term(text: str) -> str:
+    """An expression as a term of a sum, or a side of a condition."""
+    return f"({text})" if " if " in text and not text.startswith("(") else text
 
 
 # ---- variables ---------------------------------------------------------------------------------------------------------
+
+
+MOST_IMPROVEMENTS = 100
+"""Variables of one routine for which a better name is tried: each trial runs through all uses."""
 
 
 class _Flow:
@@ -1280,7 +1308,7 @@ class _Flow:
             outputs.append(definition)
         names = self._name_all()
         self._settle(names, outputs)
-        for key in self._inside_choices():
+        for key in reversed(self._inside_parts()[:MOST_IMPROVEMENTS]):
             names = self._with_better_name(names, key, outputs)
         results = self._settle(names, outputs)
         self._mark_feeds()
@@ -1310,10 +1338,14 @@ class _Flow:
                 raise Differ("values that would meet in one variable")
         return results
 
-    def _inside_choices(self) -> list[int]:
-        """Variables that live inside a choice only, where more names are free than their positions tell."""
+    def _inside_parts(self) -> list[int]:
+        """Variables that live inside a choice or a loop only, where more names are free than their positions tell."""
         inputs = {self.find(d) for d in range(len(self.input_names))}
-        return [key for key, members in self._classes().items() if key not in inputs and all(self.inside[d] for d in members)]
+
+        def inside(d: int) -> bool:
+            return bool(self.inside[d]) or any(start < self.defined_at[d][0] <= stop for start, stop in self.loops)
+
+        return [key for key, members in self._classes().items() if key not in inputs and all(map(inside, members))]
 
     def _with_better_name(self, names: dict[int, str], key: int, outputs: list[int]) -> dict[int, str]:
         """The names, with that of what a variable turns into for the variable itself, or of what it comes from, where that works."""
@@ -1360,9 +1392,10 @@ class _Flow:
             classes.setdefault(self.find(definition), []).append(definition)
         return classes
 
-    def _interval(self, members: list[int]) -> tuple[int, int]:
+    def _interval(self, members: list[int]) -> tuple[float, float]:
+        """From where to where a variable holds something; what is made and not read stands beside the other results of its step."""
         events = sorted(p for d in members for p in (*self.defined_at[d], *self.read_at[d]))
-        first, last = events[0], events[-1]
+        first, last = events[0], max(events[-1], events[0] + 0.5)
         for start, stop in self.loops:
             inside = [p for p in events if start < p <= stop]
             if inside and (first <= start or last > stop or len(members) > 1):
@@ -1395,7 +1428,7 @@ class _Flow:
         copies = set(self.copies.values())
         # Up to the first change, a copy and its original hold the same.
         changed = {key: self._interval([d for d in classes[key] if d not in copies]) for key in copied}
-        busy: dict[str, list[tuple[int, int]]] = {}
+        busy: dict[str, list[tuple[float, float]]] = {}
         names: dict[int, str] = {}
 
         def free(name: str, key: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from cnnspec.initialisers import Initialiser
 from cnnspec.layers import LAYERS
 from cnnspec.shapes import Shape, Symbolic
 from cnnspec.syntax import tree
+from cnnspec.zoo import fold
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ def choose_model(
     if name is not None:
         near = nearest(name, names)
         for model in models:
-            if model.name.text.casefold().replace("_", "") == name.casefold().replace("_", ""):
+            if fold(model.name.text) == fold(name):
                 return model
         return Diagnostic(
             "unknown-model",
@@ -139,7 +141,14 @@ def expand(
     with expander.bounded():
         for diagnostic in diagnostics:
             expander.report(diagnostic)
-    graph = expander.model(chosen, given, sources)
+    # An expansion makes ever more objects and no cycles: collections would look at each of them again and again.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        graph = expander.model(chosen, given, sources)
+    finally:
+        if collecting:
+            gc.enable()
     if graph is not None:
         # Beside errors, warnings would mostly be about what the errors left out.
         unused = unused_names(files[0])

@@ -42,7 +42,8 @@ MOST_VALUES = 400_000
 MOST_AXES = 16
 LARGEST_SIZE = 10**15
 """Values that one tensor or weight may have, so that all later arithmetic stays within a few dozen digits."""
-DEEPEST_NESTING = 64
+DEEPEST_NESTING = 50
+"""Levels of blocks, groups, loops and branches: Pydantic writes JSON 255 deep, and a loop takes four of them."""
 MOST_ERRORS = 50
 MOST_WARNINGS = 50
 LONGEST_LABEL = 200
@@ -221,7 +222,9 @@ class Application(Expressions):
     ) -> dict[str, Given] | None:
         """The arguments that a layer or block has after a call; None where it cannot be told."""
         merged = dict(function.arguments)
-        fields = fields_of(function)
+        known = fields_of(function)
+        # Arguments by place are the rest of those given before.
+        fields = [field for field in known if field not in merged]
         taken: set[str] = set()
         if len(positional) > len(fields):
             if any(isinstance(given.value, Unknown) for given in positional):
@@ -238,8 +241,8 @@ class Application(Expressions):
             taken.add(field)
         problems = []
         for text, (name, given) in named.items():
-            if text not in fields:
-                near = nearest(text, fields)
+            if text not in known:
+                near = nearest(text, known)
                 problems.append(
                     Problem(
                         "unknown-argument",
@@ -382,7 +385,7 @@ class Application(Expressions):
             )
         self.paths.setdefault(path, where)
         # A dotted label nests: what stands before a dot is a container, and cannot be a layer or block as well.
-        outer = [frame.join(text[: dot.start()]) for dot in re.finditer(r"\.", text)]
+        outer = [frame.join(text[: dot.start()]) for dot in re.finditer(r"\.", text)] if "." in text else ()
         for container in outer:
             self.containers.setdefault(container, where)
         for both in (path, *outer):
@@ -561,13 +564,14 @@ class Application(Expressions):
 
     @contextmanager
     def nested(self, span: Span) -> Iterator[None]:
+        """Count a level of the graph, which others walk by recursion and JSON bounds as well."""
         self.nesting += 1
         if self.nesting > DEEPEST_NESTING:
             self.give_up(
                 "nesting-too-deep",
-                f"blocks and groups nest more than {DEEPEST_NESTING} deep here",
+                f"blocks, groups, loops and branches nest more than {DEEPEST_NESTING} deep here",
                 span,
-                "use fewer levels of blocks",
+                "use fewer levels",
             )
         try:
             yield

@@ -357,7 +357,8 @@ class Expander(Application):
             return
         outer, frame.items = frame.items, []
         try:
-            self.run(s.body if test else s.otherwise, frame)
+            with self.nested(s.test.span):
+                self.run(s.body if test else s.otherwise, frame)
         finally:
             body, frame.items = frame.items, outer
         if body:
@@ -392,7 +393,8 @@ class Expander(Application):
                 self._bind_all(s.targets, value, s.iterable.span, frame)
                 variables = {target.text: frame.names[target.text] for target in s.targets}
                 frame.items = []
-                self.run(s.body, frame)
+                with self.nested(s.iterable.span):
+                    self.run(s.body, frame)
                 turns.append((variables, frame.items))
         finally:
             frame.items = outer

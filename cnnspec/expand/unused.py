@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -46,15 +46,15 @@ def _parts(root: Any) -> Iterator[Any]:
     waiting = [root]
     while waiting:
         part = waiting.pop()
-        kind: Any = type(part)
         if isinstance(part, tuple):
             waiting += part
-        elif hasattr(kind, "__dataclass_fields__"):
+        elif inner := _inner(part.__class__):
             yield part
-            waiting += [getattr(part, name) for name in _inner(kind)]
+            waiting += [getattr(part, name) for name in inner]
 
 
 @cache
 def _inner(kind: Any) -> tuple[str, ...]:
-    """The fields of a kind of node that hold nodes which may read names."""
-    return tuple(f.name for f in fields(kind) if f.name not in {"targets", "span", "names", "name"})
+    """The fields of a kind of node that may hold nodes which read names; none for what is no node."""
+    given = fields(kind) if is_dataclass(kind) else ()
+    return tuple(f.name for f in given if f.name not in {"targets", "span", "names", "name", "depth"})

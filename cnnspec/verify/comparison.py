@@ -26,7 +26,7 @@ GATES = {
 }
 """The largest error, relative to the largest magnitude of each array, that counts as agreement.
 
-Rounding stays a thousand times below the one for float64, and about ten times below those for float32.
+Rounding stays a thousand times below the one for float64, and five times below those for float32.
 """
 
 SMALLEST_PEAK = 1e-3

@@ -36,7 +36,8 @@ def verify(
 ) -> Report:
     """Run a network on several targets, each in a process of its own, and compare all of them with the first.
 
-    ``targets`` are names such as ``keras-jax``; left out, the first one of each installed backend that can run.
+    ``targets`` are names such as ``keras-jax``; left out, the first one of each installed backend that can run, those
+    before all others that have no code and evaluate the network by definition.
     ``sources`` has source to check in place of what a backend would emit, by the backend's name.  ``timeout`` is for
     each target, in seconds.  ``progress`` is told in words what happens.
 
@@ -103,14 +104,15 @@ def _choose(wanted: Sequence[str] | None) -> dict[str, Backend]:
     if wanted is None:
         chosen: dict[str, Backend] = {}
         absent = {}
-        for one in backends().values():
+        # What evaluates the definition itself goes first, and so is what the others are compared with.
+        for one in sorted(backends().values(), key=lambda one: one.emits):
             missing = {target: one.missing(target) for target in one.targets}
             ready = [target for target, what in missing.items() if what is None]
             if ready:
                 chosen[ready[0]] = one
             else:
                 absent.update(missing)
-        hint = "".join(f"; {target} needs {what}" for target, what in absent.items())
+        hint = "".join(f"; cannot run {target}: {what}" for target, what in absent.items())
     else:
         for target in wanted:
             if target not in owners:
@@ -121,7 +123,7 @@ def _choose(wanted: Sequence[str] | None) -> dict[str, Backend]:
                 )
             what = owners[target].missing(target)
             if what is not None:
-                raise Unverifiable(f"{target} needs {what}")
+                raise Unverifiable(f"cannot run {target}: {what}")
         chosen = {target: owners[target] for target in wanted}
         hint = ""
     if len(chosen) < 2:

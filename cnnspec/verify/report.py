@@ -113,10 +113,10 @@ class Report:
     def as_text(self, *, colour: bool = False) -> str:
         """A table of the comparisons, what ran, and on disagreement the place in the spec where it begins."""
         ran = [target.name for target in self.targets if not target.failure]
-        sections = [f"{self.model}: {' and '.join(ran) or 'no target'} ran"]
+        others = [name for name in ran if name != self.reference]
+        sections = [f"{self.model}: no target ran"]
         if ran:
-            sections[0] += f", {self.reference} is the reference"
-            sections.append(self._table())
+            sections = [f"{self.model}: {', '.join(others) or 'nothing'} compared with {self.reference}", self._table()]
         sections += [
             "\n    ".join([f"{target.name} failed: {target.failure}", *target.log.splitlines()])
             for target in self.targets
@@ -129,9 +129,12 @@ class Report:
         ending = []
         for target in self.targets:
             versions = ", ".join(f"{name} {version}" for name, version in target.versions.items())
-            ending.append(f"{target.name}: {versions or 'unknown versions'}, {target.seconds:.1f} s")
-        seen = min((row.verdict.layers for row in self.rows), default=0)
-        ending.append(f"seed {self.seed}, batch {self.batch}, {seen} of {self.layers} layers compared")
+            line = f"{target.name}: {versions or 'unknown versions'}, {target.seconds:.1f} s"
+            if target.name in others:
+                seen = max(row.verdict.layers for row in self.rows if row.target == target.name)
+                line += f", {seen} of {self.layers} layers compared"
+            ending.append(line)
+        ending.append(f"seed {self.seed}, batch {self.batch}")
         sections.append("\n".join(ending))
         return "\n\n".join(sections)
 

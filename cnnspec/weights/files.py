@@ -105,8 +105,10 @@ def write(
     with TemporaryDirectory(prefix=f".{target.name[:100]}.", dir=target.parent) as folder:
         fresh = Path(folder) / f"fresh{suffix}"
         files.write(fresh, graph, probes, {key: weights[key] for key in graph.state})
-        if target.exists():
-            fresh.chmod(target.stat().st_mode)
+        # As any new file has it here: some writers make files that only their owner may read.
+        usual = Path(folder) / "usual"
+        usual.touch()
+        fresh.chmod((target if target.exists() else usual).stat().st_mode)
         fresh.replace(target)
 
 

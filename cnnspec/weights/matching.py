@@ -153,7 +153,7 @@ def _nearest(key: str, shape: Shape, others: Mapping[str, Shape]) -> str:
         return matcher.ratio()
 
     best = max(candidates, key=likeness)
-    if likeness(best) < 0.6:
+    if likeness(best) < (0.6 if same else 0.8):
         return ""
     return f"; nearest is `{best}`" + ("" if same else f", {show(others[best])}")
 

@@ -76,8 +76,8 @@ def test_agreement(graph: Graph) -> None:
     assert {row.verdict.layers for row in report.rows} == {len(graph.layers)}
     text = report.as_text()
     assert "toy-b   float64    training    0.0e+00" in text
-    assert "seed 3, batch 5, 7 of 7 layers compared" in text
-    assert "toy 0.1" in text
+    assert text.endswith("s, 7 of 7 layers compared\nseed 3, batch 5")
+    assert "toy-b: toy 0.1, " in text
     assert "toy-a runs" in told
     assert any(line.startswith("toy-b is done") for line in told)
 
@@ -240,7 +240,7 @@ def test_more_targets_than_cores(graph: Graph) -> None:
 def test_what_cannot_begin(graph: Graph) -> None:
     with pytest.raises(Unverifiable, match="compares at least two targets, and there is only toy-a"):
         verify(graph, targets=["toy-a", "toy-a"])
-    with pytest.raises(Unverifiable, match="toy-absent needs the toy box"):
+    with pytest.raises(Unverifiable, match="cannot run toy-absent: the toy box"):
         verify(graph, targets=["toy-a", "toy-absent"])
     with pytest.raises(Unverifiable, match="no target `toy-aa`; did you mean `toy-a`"):
         verify(graph, targets=["toy-aa", "toy-a"])
@@ -256,7 +256,12 @@ def test_what_cannot_begin(graph: Graph) -> None:
 
 
 def test_the_default_is_one_target_of_each_backend_that_can_run(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = backends()["toy"]
+    toy, definition = backends()["toy"], backends()["toy-definition"]
+    monkeypatch.setattr("cnnspec.verify.crosscheck.backends", lambda: {"toy": toy, "toy-definition": definition})
+    report = verify(graph)
+    assert report.ok
+    assert [target.name for target in report.targets] == ["toy-definition", "toy-a"]
+    assert report.as_text().startswith("Toy: toy-a compared with toy-definition\n")
     monkeypatch.setattr("cnnspec.verify.crosscheck.backends", lambda: {"toy": toy})
     with pytest.raises(Unverifiable, match=r"there is only toy-a$"):
         verify(graph)
@@ -264,7 +269,7 @@ def test_the_default_is_one_target_of_each_backend_that_can_run(graph: Graph, mo
     with pytest.raises(Unverifiable, match=r"there is only toy-b$"):
         verify(graph)
     monkeypatch.setattr(type(toy), "missing", lambda self, target: "a toy")
-    with pytest.raises(Unverifiable, match="there is nothing; toy-a needs a toy; toy-b needs a toy"):
+    with pytest.raises(Unverifiable, match="there is nothing; cannot run toy-a: a toy; cannot run toy-b: a toy"):
         verify(graph)
 
 

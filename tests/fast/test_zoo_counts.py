@@ -50,8 +50,10 @@ REFERENCES = read_references()
 SPECS: dict[str, dict[str, Any]] = {
     "googlenet": {"auxiliary_heads": True},
     "googlenet-noaux": {"auxiliary_heads": False},
+    "inception_v3": {"auxiliary_heads": True},
+    "inception_v3-noaux": {"auxiliary_heads": False},
 }
-"""Parameters of the specs that are not their defaults."""
+"""Parameters of the specs where torchvision's builder has both variants."""
 
 
 def load(name: str) -> Graph:
@@ -67,11 +69,12 @@ def test_counts_and_state_are_torchvisions(name: str) -> None:
     assert {key: weight.shape for key, weight in graph.state.items()} == reference.state
 
 
-def test_every_torchvision_network_of_the_zoo_is_compared() -> None:
+def test_every_cnn_of_torchvision_is_compared() -> None:
     with (DATA / "torchvision.csv").open(encoding="utf-8", newline="") as file:
-        known = {row["name"] for row in csv.DictReader(file)}
-    shipped = {name for name in known if zoo.fold(name) in zoo.models()}
-    assert shipped == {name.removesuffix("-noaux") for name in REFERENCES}
+        cnns = [row for row in csv.DictReader(file) if row["is_cnn"] == "True"]
+    assert len({row["name"] for row in cnns}) == 68
+    assert len(cnns) == len(REFERENCES)
+    assert {row["name"] for row in cnns} == {name.removesuffix("-noaux") for name in REFERENCES}
 
 
 @pytest.mark.parametrize("name", [name for name, _ in zoo.models().values()])

@@ -236,7 +236,7 @@ class _Module:
         if isinstance(value, _Module | TorchLeaf | _Parameter):
             if self.__dict__.get(name, 0) is None:
                 del self.__dict__[name]
-            self.add_module(name, value)
+            self._register(name, value)
         elif name in children or name in self.__dict__:
             raise Deviation(f"`{name}` is set twice")
         else:
@@ -249,6 +249,16 @@ class _Module:
             raise AttributeError(name) from None
 
     def add_module(self, name: str, module: Any) -> None:
+        if isinstance(module, _Parameter):
+            raise Deviation(f"`{name}` is no module")
+        self._register(name, module)
+
+    def register_parameter(self, name: str, parameter: Any) -> None:
+        if not isinstance(parameter, _Parameter):
+            raise Deviation(f"`{name}` is no parameter")
+        self._register(name, parameter)
+
+    def _register(self, name: str, module: Any) -> None:
         if "." in name or not name:
             raise Deviation(f"{name!r} cannot be the name of a module")
         if hasattr(self, name):
@@ -259,6 +269,8 @@ class _Module:
         found: Any = self
         for part in path.split("."):
             found = found.__dict__["_children"][part]
+        if isinstance(found, _Parameter):
+            raise Deviation(f"`{path}` is no module")
         return found
 
     def get_parameter(self, path: str) -> Any:

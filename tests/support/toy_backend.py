@@ -11,7 +11,7 @@ from pathlib import Path
 
 DISTRIBUTION = {
     "METADATA": "Metadata-Version: 2.1\nName: cnnspec-toy\nVersion: 0.1\n",
-    "entry_points.txt": "[cnnspec.backends]\ntoy = cnnspec_toy:BACKEND\n",
+    "entry_points.txt": "[cnnspec.backends]\ntoy = cnnspec_toy:BACKEND\ntoy-definition = cnnspec_toy:DEFINITION\n",
     "RECORD": "",
 }
 
@@ -36,7 +36,7 @@ class ToyRuntime(Runtime):
     def build(self, source, graph):
         names = {}
         exec(source, names)
-        faults = {path: what for target, path, what in names["FAULTS"] if target == self.target}
+        faults = {path: what for target, path, what in names.get("FAULTS", []) if target == self.target}
         if "crash" in faults.values():
             raise RuntimeError("the toy broke")
         if "abort" in faults.values():
@@ -159,7 +159,20 @@ class ToyBackend(Backend):
         return "the toy box" if target == "toy-absent" else None
 
 
+class DefinitionBackend(ToyBackend):
+    name = "toy-definition"
+    targets = ("toy-definition",)
+    emits = False
+
+    def emit(self, graph, probes):
+        return ""
+
+    def runtime(self, target, precision):
+        return ToyRuntime(target, precision)
+
+
 BACKEND = ToyBackend()
+DEFINITION = DefinitionBackend()
 '''
 
 

@@ -26,7 +26,7 @@ def run(*command: str | Path, cwd: Path) -> str:
     return finished.stdout
 
 
-@pytest.mark.parametrize("name", ["cnnspec", "cnnspec_grammar", "cnnspec_torch", "cnnspec_keras"])
+@pytest.mark.parametrize("name", ["cnnspec", "cnnspec_grammar", "cnnspec_torch", "cnnspec_keras", "cnnspec_reference"])
 def test_packages_are_the_installed_ones_and_typed(name: str) -> None:
     folder = Path(str(importlib.import_module(name).__file__)).parent
     assert folder.parent == Path(sysconfig.get_path("purelib"))
