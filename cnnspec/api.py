@@ -50,8 +50,9 @@ def load(
 ) -> Graph:
     """The graph of a spec: a path, or the name of a shipped network.
 
-    ``inputs`` replaces input shapes (channels first, no batch): one shape, or shapes by input name.  Other keywords are the model's
-    parameters, as in ``load("resnet50", classes=10)``.  Raises `SpecError` with every diagnostic where the spec does not hold.
+    ``inputs`` replaces input shapes (channels first, no batch): one shape, or shapes by input name.  Other keywords are
+    the model's parameters, as in ``load("resnet50", classes=10)``.  Raises `SpecError` with every diagnostic where the
+    spec does not hold, and TypeError for a parameter that is no value of the language.
     """
     return load_text(loading.find(spec), model, inputs=inputs, **parameters)
 
@@ -112,12 +113,19 @@ def _other_values(value: Any) -> list[Any]:
     return [value / 2, value / 3, value / 7]
 
 
-def compile(spec: str | Graph, backend: str = "torch", *, model: str | None = None,
-            inputs: Mapping[str, Shape] | None = None, **parameters: Any) -> str:
+def compile(
+    spec: str | Graph,
+    backend: str = "torch",
+    *,
+    model: str | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+    **parameters: Any,
+) -> str:
     """The source of a network for a backend.
 
-    ``spec`` is a path, the name of a shipped network, or a `Graph`.  Of a graph alone, every number is written out; from a spec, the
-    model's parameters stay arguments where the target can carry them.  Raises `SpecError`, and LookupError for an unknown backend.
+    ``spec`` is a path, the name of a shipped network, or a `Graph`.  Of a graph alone, every number is written out;
+    from a spec, the model's parameters stay arguments where the target can carry them.  Raises `SpecError`, and
+    LookupError for an unknown backend.
     """
     from cnnspec.backend import emitter as find_emitter
 
@@ -128,8 +136,15 @@ def compile(spec: str | Graph, backend: str = "torch", *, model: str | None = No
     return emitter.emit(graph, probes)
 
 
-def build(spec: str | Graph, backend: str = "torch", *, target: str | None = None, model: str | None = None,
-          inputs: Mapping[str, Shape] | None = None, **parameters: Any) -> Any:
+def build(
+    spec: str | Graph,
+    backend: str = "torch",
+    *,
+    target: str | None = None,
+    model: str | None = None,
+    inputs: Mapping[str, Shape] | None = None,
+    **parameters: Any,
+) -> Any:
     """The living model of a network, in float32 on its initial weights; see `compile` for the arguments.
 
     ``target`` chooses what Keras runs on (``keras-jax``).  Raises ImportError where the framework is missing.
@@ -138,8 +153,10 @@ def build(spec: str | Graph, backend: str = "torch", *, target: str | None = Non
 
     emitter = find_emitter(backend)
     where = target or emitter.targets[0]
+    graph: Graph
+    probes: list[Graph] = []
     if isinstance(spec, Graph):
-        graph, probes = spec, []
+        graph = spec
     else:
         graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
     gap = emitter.missing(where)

@@ -42,9 +42,31 @@ class Pass:
     state: dict[str, Array]
 
 
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Gradients of a number with respect to the inputs, by name, and to every trainable weight, by state key.
+
+    They are in the spec's layout; what the number does not depend on has zeros.
+    """
+
+    inputs: dict[str, Array]
+    state: dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPass:
+    """What one layer alone made, channels first: its outputs, and gradients of its inputs and (by name) weights."""
+
+    outputs: tuple[Array, ...]
+    inputs: tuple[Array, ...]
+    weights: dict[str, Array]
+
+
 class Runtime(ABC):
     """Runs generated code for one target in this process.  Making one imports the framework."""
 
+    single_precision_gradients: frozenset[str] = frozenset()
+    """Kinds of layers whose gradient the framework multiplies by a constant of float32, whatever the precision."""
     biased_running_variance: bool
     """Whether the variance that a training pass adds to a batch norm's running one divides by ``n``, not ``n - 1``.
 
@@ -76,6 +98,38 @@ class Runtime(ABC):
         """One forward pass of a batch (``N x C x ...``, channels first) with every dropout off."""
 
     @abstractmethod
+    def gradients(
+        self,
+        model: Any,
+        graph: Graph,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool,
+    ) -> Gradients:
+        """Gradients of ``sum over outputs of cotangent * output``, with every dropout off.
+
+        ``cotangents`` are by the name of the output, one for each output that such a pass has.  A training pass moves
+        the model's running statistics, as `forward` does.
+        """
+
+    def layer(
+        self,
+        model: Any,
+        graph: Graph,
+        node: Node,
+        inputs: Sequence[Array],
+        cotangents: Sequence[Array],
+        *,
+        training: bool,
+    ) -> LayerPass | None:
+        """One layer of the model alone, on these inputs; None where the code has it in an expression.
+
+        The gradients are those of ``sum of cotangent * output``.
+        """
+        return None
+
+    @abstractmethod
     def versions(self) -> dict[str, str]:
         """The versions of what runs: ``{"torch": "2.13.0"}``."""
 
@@ -87,6 +141,8 @@ class Backend(ABC):
     """As in ``--backend torch``."""
     targets: tuple[str, ...]
     """What `verify` can run its code on, the usual one first: ``("keras-tensorflow", "keras-jax", "keras-torch")``."""
+    yardstick: bool = False
+    """Whether the float32 rounding of its usual target is the unit in which `verify` tells that of the others."""
     emits: bool = True
     """Whether there is code: what evaluates the graph itself has none, and `emit` then gives an empty text."""
 

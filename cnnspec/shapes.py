@@ -127,8 +127,8 @@ class Symbolic:
     def __str__(self) -> str:
         text = ""
         for atoms, factor in sorted(self.terms.items(), key=lambda term: (not term[0], term[0])):
-            alone = len(self.terms) == 1
-            names = [f"({atom})" if "//" in atom and not (alone and factor == 1) else atom for atom in atoms]
+            alone = len(self.terms) == 1 and len(atoms) == 1 and factor == 1
+            names = [f"({atom})" if "//" in atom and not alone else atom for atom in atoms]
             size = abs(factor)
             product = " * ".join(([str(size)] if size != 1 or not atoms else []) + names)
             if text:

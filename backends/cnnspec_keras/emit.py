@@ -249,7 +249,7 @@ class _Function:
             label = f"{step.label}.{stage.suffix}" if stage.suffix else step.label
             name = self._name(label, step.label_is_pattern, prefix)
             last = number == len(step.stages) - 1
-            targets = ", ".join(step.outputs) if last else step.outputs[0]
+            targets = step.outputs[0] if not last else ", ".join(step.outputs) if step.used else ""
             layer = Bracket(f"{call.callee}(", [*arguments(call.arguments), name])
             self._statement(targets, layer, _one_or_list(inputs), shown(step.shapes, show) if last else "")
             inputs = [step.outputs[0]]
@@ -259,10 +259,11 @@ class _Function:
         parts: list[Part] = [*step.inputs]
         required = {parameter.name for parameter in step.routine.parameters if parameter.default is REQUIRED}
         parts += [text if parameter in required else f"{parameter}={text}" for parameter, text in step.arguments]
-        self.body.put(f"{', '.join(step.outputs)} = ", Bracket(f"{step.routine.name}(", [*parts, name]), comment=comment)
+        targets = f"{', '.join(step.outputs)} = " if step.used else ""
+        self.body.put(targets, Bracket(f"{step.routine.name}(", [*parts, name]), comment=comment)
 
     def _statement(self, targets: str, layer: Bracket, argument: str, comment: str) -> None:
-        self.body.put(f"{targets} = ", layer, f"({argument})", comment=comment)
+        self.body.put(f"{targets} = " if targets else "", layer, f"({argument})", comment=comment)
 
     def _name(self, label: str, pattern: bool, prefix: str) -> str:
         whole = layer_name(f"{prefix}{label}")

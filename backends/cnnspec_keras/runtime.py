@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import linecache
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from cnnspec.backend import Pass, Precision, Runtime
+from cnnspec.backend import Gradients, LayerPass, Pass, Precision, Runtime
 from cnnspec.codegen.naming import function_name
-from cnnspec.graph import Graph, Port
+from cnnspec.graph import Graph, Node, Port
 from cnnspec_keras.layers import layer_name
 from cnnspec_keras.weights import from_keras, to_keras, variable
 
@@ -47,6 +47,8 @@ class KerasRuntime(Runtime):
             raise RuntimeError(f"this process already runs Keras on {keras.backend.backend()}: {target} needs its own")
         self._keras = keras
         self._engine = engine
+        if engine == "torch":
+            self.single_precision_gradients = frozenset({"hard_sigmoid"})
         self._precision: Precision = precision
 
     @override
@@ -81,15 +83,11 @@ class KerasRuntime(Runtime):
     def forward(self, model: Any, graph: Graph, inputs: Mapping[str, Array], *, training: bool) -> Pass:
         results = _results(model, graph, training=training)
         with self._exact(), _dropout_off(model):
-            outputs = [port for port in graph.outputs if training or not port.auxiliary]
-            tensors = _by_port(model.outputs, graph.outputs, model.output_names)
-            probe = self._keras.Model(
-                model.inputs, [*(tensors[port.name] for port in outputs), *(tensor for tensor in results.values())]
-            )
-            given = [_channels_last(inputs[port.name]).astype(self._precision) for port in graph.inputs]
-            values = probe([self._keras.ops.convert_to_tensor(array) for array in given], training=training)
+            outputs = _outputs(model, graph, training=training)
+            probe = self._keras.Model(model.inputs, [*outputs.values(), *results.values()])
+            values = probe([self._tensor(inputs[port.name]) for port in graph.inputs], training=training)
             arrays = [_channels_first(self._keras.ops.convert_to_numpy(value)) for value in values]
-        names = [port.name for port in outputs]
+        names = list(outputs)
         return Pass(
             dict(zip(names, arrays, strict=False)),
             dict(zip(results, arrays[len(names) :], strict=True)),
@@ -97,10 +95,145 @@ class KerasRuntime(Runtime):
         )
 
     @override
+    def gradients(
+        self,
+        model: Any,
+        graph: Graph,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool,
+    ) -> Gradients:
+        with self._exact(), _dropout_off(model):
+            outputs = _outputs(model, graph, training=training)
+            part = self._keras.Model(model.inputs, list(outputs.values()))
+            weights = {
+                key: (own, node, name)
+                for key, (own, node, name) in self._variables(model, graph).items()
+                if graph.state[key].trainable
+            }
+            _, to_inputs, to_weights = self._pulled(
+                lambda given: part(given, training=training),
+                [own for own, _, _ in weights.values()],
+                part.non_trainable_variables,
+                [self._tensor(inputs[port.name]) for port in graph.inputs],
+                [self._tensor(cotangents[name]) for name in outputs],
+            )
+        return Gradients(
+            {port.name: _channels_first(found) for port, found in zip(graph.inputs, to_inputs, strict=True)},
+            {
+                key: from_keras(node, name, found)
+                for (key, (_, node, name)), found in zip(weights.items(), to_weights, strict=True)
+            },
+        )
+
+    @override
+    def layer(
+        self,
+        model: Any,
+        graph: Graph,
+        node: Node,
+        inputs: Sequence[Array],
+        cotangents: Sequence[Array],
+        *,
+        training: bool,
+    ) -> LayerPass | None:
+        steps = _steps(model, graph).get(node.path, [])
+        if not steps or not inputs:
+            return None
+
+        def call(given: list[Any]) -> Any:
+            value: Any = given if len(given) > 1 else given[0]
+            for step in steps:
+                takes_training = "training" in inspect.signature(step.call).parameters
+                value = step(value, training=training) if takes_training else step(value)
+            return value
+
+        with self._exact(), _dropout_off(model):
+            # The step that holds the weights has the layer's own name.
+            owner = next((step for step in steps if step.name == layer_name(node.path)), None)
+            weights = {
+                weight.name: getattr(owner, variable(node, weight.name)) for weight in node.weights if weight.trainable
+            }
+            outputs, to_inputs, to_weights = self._pulled(
+                call,
+                list(weights.values()),
+                [own for step in steps for own in step.non_trainable_variables],
+                [self._tensor(array) for array in inputs],
+                [self._tensor(array) for array in cotangents],
+            )
+        return LayerPass(
+            tuple(map(_channels_first, outputs)),
+            tuple(map(_channels_first, to_inputs)),
+            {name: from_keras(node, name, found) for name, found in zip(weights, to_weights, strict=True)},
+        )
+
+    @override
     def versions(self) -> dict[str, str]:
         from importlib.metadata import version
 
         return {"keras": version("keras"), self._engine: version(self._engine)}
+
+    def _tensor(self, array: Array) -> Any:
+        """An array of a spec as a tensor of Keras."""
+        return self._keras.ops.convert_to_tensor(_channels_last(array).astype(self._precision))
+
+    def _pulled(
+        self,
+        call: Callable[[list[Any]], Any],
+        trained: Sequence[Any],
+        moved: Sequence[Any],
+        inputs: list[Any],
+        cotangents: list[Any],
+    ) -> tuple[list[Array], list[Array], list[Array]]:
+        """What a call on tensors gives, and gradients of ``sum of cotangent * output``, by the engine's own means.
+
+        They are with respect to the inputs and to the variables ``trained``.  ``moved`` are those that the call may
+        assign.
+        """
+        keras = self._keras
+
+        def results(given: list[Any]) -> list[Any]:
+            values = call(given)
+            return list(values) if isinstance(values, (list, tuple)) else [values]
+
+        found: Sequence[Any]
+        if self._engine == "tensorflow":
+            import tensorflow
+
+            sources = [*inputs, *(own.value for own in trained)]
+            with tensorflow.GradientTape() as tape:
+                tape.watch(inputs)
+                outputs = results(inputs)
+            found = tape.gradient(
+                outputs, sources, output_gradients=cotangents, unconnected_gradients=tensorflow.UnconnectedGradients.ZERO
+            )
+        elif self._engine == "torch":
+            import torch
+
+            given = [tensor.detach().requires_grad_() for tensor in inputs]
+            sources = [*given, *(own.value for own in trained)]
+            outputs = results(given)
+            pulled = torch.autograd.grad(outputs, sources, cotangents, allow_unused=True)
+            found = [
+                torch.zeros_like(source) if one is None else one for source, one in zip(sources, pulled, strict=True)
+            ]
+        else:
+            import jax
+
+            def function(given: list[Any], weights: list[Any]) -> tuple[list[Any], list[Any]]:
+                with keras.StatelessScope(state_mapping=list(zip(trained, weights, strict=True))) as scope:
+                    made = results(given)
+                return made, [scope.get_current_value(own) for own in moved]
+
+            outputs, pull, after = jax.vjp(function, inputs, [own.value for own in trained], has_aux=True)
+            to_inputs, to_weights = pull(cotangents)
+            found = [*to_inputs, *to_weights]
+            for own, value in zip(moved, after, strict=True):
+                own.assign(own if value is None else value)
+        arrays = [keras.ops.convert_to_numpy(one) for one in [*outputs, *found]]
+        first, second = len(outputs), len(outputs) + len(inputs)
+        return arrays[:first], arrays[first:second], arrays[second:]
 
     def _variables(self, model: Any, graph: Graph) -> dict[str, tuple[Any, Any, str]]:
         """The Keras variable of each weight, by state key, with its node and the weight's name."""
@@ -166,20 +299,32 @@ def _volume_pools() -> Iterator[None]:
         gen_nn_ops.max_pool3d, gen_nn_ops.avg_pool3d = before
 
 
-def _results(model: Any, graph: Graph, *, training: bool) -> dict[str, Any]:
-    """The symbolic result of each layer with one output, by path: that of its last step in the model."""
-    last: dict[str, Any] = {}
-    paths = {
-        layer_name(node.path): node.path
-        for node in graph.layers
-        if len(node.outputs) == 1 and (training or not node.auxiliary)
-    }
+def _steps(model: Any, graph: Graph) -> dict[str, list[Any]]:
+    """The Keras layers that a layer of the spec became, in the order of computation, by its path."""
+    paths = {layer_name(node.path): node.path for node in graph.layers}
+    steps: dict[str, list[Any]] = {}
     for layer in model.layers:
-        # The steps of a layer are in the order of computation, and named by its path and a suffix.
+        # They are named by its path and a suffix.
         path = paths.get(layer.name) or paths.get(layer.name.rpartition("_")[0])
         if path:
-            last[path] = layer.output
-    return last
+            steps.setdefault(path, []).append(layer)
+    return steps
+
+
+def _results(model: Any, graph: Graph, *, training: bool) -> dict[str, Any]:
+    """The symbolic result of each layer with one output, by path: that of its last step in the model."""
+    nodes = {node.path: node for node in graph.layers}
+    return {
+        path: steps[-1].output
+        for path, steps in _steps(model, graph).items()
+        if len(nodes[path].outputs) == 1 and (training or not nodes[path].auxiliary)
+    }
+
+
+def _outputs(model: Any, graph: Graph, *, training: bool) -> dict[str, Any]:
+    """The symbolic outputs of a pass, by name: those of auxiliary heads in training only."""
+    tensors = _by_port(model.outputs, graph.outputs, model.output_names)
+    return {port.name: tensors[port.name] for port in graph.outputs if training or not port.auxiliary}
 
 
 def _by_port(values: list[Any], ports: tuple[Port, ...], names: list[str]) -> dict[str, Any]:

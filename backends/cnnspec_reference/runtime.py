@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from cnnspec.backend import Pass, Precision, Runtime
-from cnnspec.graph import Graph
+from cnnspec.backend import Gradients, LayerPass, Pass, Precision, Runtime
+from cnnspec.graph import Graph, Node
 
 if TYPE_CHECKING:
     import numpy
@@ -59,6 +59,43 @@ class ReferenceRuntime(Runtime):
             layers={node.path: values[node.outputs[0]] for node in computed(graph, training) if len(node.outputs) == 1},
             state=self.state(model, graph),
         )
+
+    @override
+    def gradients(
+        self,
+        model: Any,
+        graph: Graph,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool,
+    ) -> Gradients:
+        from cnnspec_reference.evaluation import differentiate
+
+        passed = differentiate(graph, model, inputs, training, keep=())
+        model.update(passed.evaluation.state)
+        found = passed.pull(cotangents)
+        return Gradients(found.inputs, found.state)
+
+    @override
+    def layer(
+        self,
+        model: Any,
+        graph: Graph,
+        node: Node,
+        inputs: Sequence[Array],
+        cotangents: Sequence[Array],
+        *,
+        training: bool,
+    ) -> LayerPass:
+        from cnnspec_reference.evaluation import apply
+
+        given, pulling = ([array.astype(self._numpy.float64) for array in arrays] for arrays in (inputs, cotangents))
+        # A learned parameter takes nothing and is repeated for each sample.
+        batch = len((given or pulling)[0])
+        result = apply(node, tuple(given), model, batch, training)
+        pulled = result.pull(tuple(pulling))
+        return LayerPass(result.outputs, pulled.inputs, dict(pulled.weights))
 
     @override
     def versions(self) -> dict[str, str]:

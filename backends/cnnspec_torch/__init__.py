@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
+from shutil import which
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -19,7 +21,8 @@ class TorchBackend(Backend):
     """PyTorch modules, channels first."""
 
     name = "torch"
-    targets = ("torch",)
+    targets = ("torch", "torch-compile")
+    yardstick = True
 
     @override
     def emit(self, graph: Graph, probes: Sequence[Graph]) -> str:
@@ -29,13 +32,17 @@ class TorchBackend(Backend):
 
     @override
     def runtime(self, target: str, precision: Precision) -> Runtime:
-        from cnnspec_torch.runtime import TorchRuntime
+        from cnnspec_torch.runtime import CompiledRuntime, TorchRuntime
 
-        return TorchRuntime(target, precision)
+        return (CompiledRuntime if target == "torch-compile" else TorchRuntime)(target, precision)
 
     @override
     def missing(self, target: str) -> str | None:
-        return None if find_spec("torch") else "PyTorch is not installed: pip install 'cnnspec[torch]'"
+        if not find_spec("torch"):
+            return "PyTorch is not installed: pip install 'cnnspec[torch]'"
+        if target == "torch-compile" and not which(os.environ.get("CXX", "c++")):
+            return "torch.compile needs a C++ compiler"
+        return None
 
     @override
     def weight_files(self) -> WeightFiles:

@@ -173,6 +173,7 @@ class _Class:
         self.init = Writer(indent=2)
         self.forward = Writer(indent=2)
         self.attributes = {label for _, use in routine.uses for label in _labels(use.body)}
+        self.patterns = [re.sub(r"\{.*?\}", r"\\d+", label) for label in _patterns(routine.body)]
         self.stored: dict[str, str] = {}
 
     def lines(self) -> list[str]:
@@ -428,7 +429,9 @@ class _Class:
         others = [inner for inner in step.bodies[0] if inner.kind != "apply"]
         if len(modules) == 1 and not others and not step.bodies[1]:
             one = modules[0]
-            if one.label.isidentifier() and not one.label_is_pattern and not (one.bodies and self._dynamic(one.bodies[0])):
+            # Without the option, a numbered layer may have its name.
+            free = not any(re.fullmatch(pattern, one.label) for pattern in self.patterns)
+            if one.label.isidentifier() and not one.label_is_pattern and free and not (one.bodies and self._dynamic(one.bodies[0])):
                 return one
         return None
 
@@ -540,7 +543,9 @@ class _Class:
                 writer.line("if self.training:")
             writer.indent += 1
         targets = ", ".join(step.outputs)
-        if targets != expression.text:
+        if not step.used:
+            writer.put("", parsed(expression.text))
+        elif targets != expression.text:
             writer.put(f"{targets} = ", parsed(expression.text), comment=shown(step.shapes, show))
         if training_only:
             writer.indent -= 1
@@ -567,14 +572,17 @@ class _Class:
     def _initialise(self, writer: Writer) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
         rules, exceptions = initial_values(self.file.plan.graph)
-        merged: dict[object, tuple[list[str], dict[str, str]]] = {}
+        groups: list[tuple[list[str], dict[str, str]]] = []
         for kind, rule in rules.items():
-            # Kinds that differ in having a bias at all share a rule.
-            key = tuple(entry for entry in rule.starts.items() if entry[0] != "bias")
-            kinds, entries = merged.setdefault((key, rule.starts.get("bias") or None) if "bias" in rule.starts else (key, None), ([], {}))
-            kinds.append(kind)
-            entries.update(rule.starts)
-        groups = [(kinds, entries) for kinds, entries in merged.values() if entries]
+            for kinds, entries in groups:
+                both = entries | rule.starts
+                # Kinds that differ only in having a bias share a rule.
+                if {**entries, **both} == {**rule.starts, **both} and both.keys() - {"bias"} <= entries.keys() & rule.starts.keys():
+                    kinds.append(kind)
+                    entries.update(both)
+                    break
+            else:
+                groups += [([kind], dict(rule.starts))] if rule.starts else []
         # A helper is a subclass: it comes after what it is derived from, whose rule it is subject to as well.
         groups.sort(key=lambda group: any(_base(kind) in rules for kind in group[0]))
         if groups:
@@ -652,6 +660,12 @@ def _labels(body: Sequence[Piece]) -> set[str]:
             found.add(piece.label.partition(".")[0])
         found |= _labels(piece.body if piece.kind == "branch" else [part for turn in piece.turns for part in turn])
     return found
+
+
+def _patterns(steps: Sequence[Step]) -> list[str]:
+    """The labels with numbers to be filled in."""
+    inner = [label for step in steps if step.kind != "apply" for body in step.bodies for label in _patterns(body)]
+    return [step.label for step in steps if step.label_is_pattern] + inner
 
 
 def _is_parameter(step: Step) -> bool:

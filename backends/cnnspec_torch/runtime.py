@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from types import ModuleType
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from cnnspec.backend import Pass, Precision, Runtime
+from cnnspec.backend import Gradients, LayerPass, Pass, Precision, Runtime
 from cnnspec.codegen.naming import safe
-from cnnspec.graph import Graph
+from cnnspec.graph import Graph, Node
 
 if TYPE_CHECKING:
     import numpy
@@ -26,6 +26,8 @@ class TorchRuntime(Runtime):
     """Runs generated PyTorch code on the CPU."""
 
     biased_running_variance = False
+    # hardsigmoid_backward has 1/6 as a float; that of hard_swish divides in the precision of its input.
+    single_precision_gradients = frozenset({"hard_sigmoid"})
 
     @override
     def __init__(self, target: str, precision: Precision) -> None:
@@ -61,9 +63,74 @@ class TorchRuntime(Runtime):
     @override
     def forward(self, model: Any, graph: Graph, inputs: Mapping[str, Array], *, training: bool) -> Pass:
         layers: dict[str, Array] = {}
-        tensors = [self._torch.from_numpy(inputs[port.name].copy()).to(self._dtype) for port in graph.inputs]
+        with self._torch.no_grad(), self._recording(model, graph, layers):
+            results = self._results(model, graph, self._tensors(inputs, graph), training)
+        outputs = {name: value.numpy().copy() for name, value in results.items()}
+        return Pass(outputs, layers, self.state(model, graph))
+
+    @override
+    def gradients(
+        self,
+        model: Any,
+        graph: Graph,
+        inputs: Mapping[str, Array],
+        cotangents: Mapping[str, Array],
+        *,
+        training: bool,
+    ) -> Gradients:
+        tensors = [tensor.requires_grad_() for tensor in self._tensors(inputs, graph)]
+        weights = dict(model.named_parameters())
+        with self._exact():
+            results = self._results(model, graph, tensors, training)
+            found = self._pulled(
+                list(results.values()), [cotangents[name] for name in results], [*tensors, *weights.values()]
+            )
+        names = [port.name for port in graph.inputs]
+        return Gradients(
+            dict(zip(names, found, strict=False)), dict(zip(weights, found[len(names) :], strict=True))
+        )
+
+    @override
+    def layer(
+        self,
+        model: Any,
+        graph: Graph,
+        node: Node,
+        inputs: Sequence[Array],
+        cotangents: Sequence[Array],
+        *,
+        training: bool,
+    ) -> LayerPass | None:
+        module = dict(model.named_modules()).get(node.path)
+        if module is None or not inputs:
+            return None
+        tensors = [self._torch.from_numpy(array.copy()).to(self._dtype).requires_grad_() for array in inputs]
+        weights = dict(module.named_parameters())
+        was_training = module.training
+        with self._exact(), self._dropout_off(module):
+            try:
+                results = module.train(training)(*tensors)
+            finally:
+                module.train(was_training)
+            results = results if isinstance(results, tuple) else (results,)
+            found = self._pulled(results, cotangents, [*tensors, *weights.values()])
+        return LayerPass(
+            tuple(value.detach().numpy().copy() for value in results),
+            tuple(found[: len(tensors)]),
+            dict(zip(weights, found[len(tensors) :], strict=True)),
+        )
+
+    @override
+    def versions(self) -> dict[str, str]:
+        return {"torch": self._torch.__version__}
+
+    def _tensors(self, inputs: Mapping[str, Array], graph: Graph) -> list[Any]:
+        return [self._torch.from_numpy(inputs[port.name].copy()).to(self._dtype) for port in graph.inputs]
+
+    def _results(self, model: Any, graph: Graph, tensors: Sequence[Any], training: bool) -> dict[str, Any]:
+        """The outputs of a pass by name."""
         was_training = model.training
-        with self._torch.no_grad(), self._exact(), self._dropout_off(model), _recording(model, graph, layers):
+        with self._exact(), self._dropout_off(model):
             try:
                 results = model.train(training)(*tensors)
             finally:
@@ -73,12 +140,37 @@ class TorchRuntime(Runtime):
         if training:
             ports += [port for port in graph.outputs if port.auxiliary]
         values = results if isinstance(results, tuple) else (results,)
-        outputs = {port.name: value.numpy().copy() for port, value in zip(ports, values, strict=True)}
-        return Pass(outputs, layers, self.state(model, graph))
+        return {port.name: value for port, value in zip(ports, values, strict=True)}
 
-    @override
-    def versions(self) -> dict[str, str]:
-        return {"torch": self._torch.__version__}
+    def _pulled(self, outputs: Sequence[Any], cotangents: Sequence[Array], sources: Sequence[Any]) -> list[Array]:
+        """Gradients with respect to the sources; zeros where there is no way to one."""
+        torch = self._torch
+        given = [torch.from_numpy(array.copy()).to(self._dtype) for array in cotangents]
+        found = torch.autograd.grad(outputs, sources, given, allow_unused=True)
+        return [
+            (torch.zeros_like(source) if gradient is None else gradient).detach().numpy().copy()
+            for source, gradient in zip(sources, found, strict=True)
+        ]
+
+    @contextmanager
+    def _recording(self, model: Any, graph: Graph, layers: dict[str, Array]) -> Iterator[None]:
+        """Keep the result of every layer that is a module of its own."""
+
+        def keep(path: str) -> Any:
+            def hook(module: Any, inputs: Any, result: Any) -> None:
+                layers[path] = result.numpy().copy()
+
+            return hook
+
+        modules = dict(model.named_modules())
+        handles = [
+            modules[node.path].register_forward_hook(keep(node.path)) for node in graph.layers if node.path in modules
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _own_state(self, model: Any) -> dict[str, Any]:
         """The tensors of a model that the spec knows of; PyTorch counts the batches of its batch norms besides."""
@@ -115,6 +207,22 @@ class TorchRuntime(Runtime):
                 module.p = rate
 
 
+class CompiledRuntime(TorchRuntime):
+    """Runs it through ``torch.compile``: whole, by its default compiler.  Nothing within can be observed."""
+
+    @override
+    def build(self, source: str, graph: Graph) -> Any:
+        model = super().build(source, graph)
+        # In place, so that weights keep their names.
+        model.compile(fullgraph=True)
+        return model
+
+    @contextmanager
+    @override
+    def _recording(self, model: Any, graph: Graph, layers: dict[str, Array]) -> Iterator[None]:
+        yield
+
+
 def import_source(source: str, name: str) -> ModuleType:
     """Generated source as a module of its own, with its lines in tracebacks."""
     digest = blake2b(source.encode(), digest_size=6).hexdigest()
@@ -124,27 +232,6 @@ def import_source(source: str, name: str) -> ModuleType:
     linecache.cache[module.__file__] = (len(source), None, source.splitlines(keepends=True), module.__file__)
     exec(compile(source, module.__file__, "exec"), module.__dict__)
     return module
-
-
-@contextmanager
-def _recording(model: Any, graph: Graph, layers: dict[str, Array]) -> Iterator[None]:
-    """Keep the result of every layer that is a module of its own."""
-
-    def keep(path: str) -> Any:
-        def hook(module: Any, inputs: Any, result: Any) -> None:
-            layers[path] = result.numpy().copy()
-
-        return hook
-
-    modules = dict(model.named_modules())
-    handles = [
-        modules[node.path].register_forward_hook(keep(node.path)) for node in graph.layers if node.path in modules
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _require_same(what: str, found: Mapping[str, Any], where: str, expected: Mapping[str, Any]) -> None:

@@ -159,6 +159,8 @@ class Step:
     variable: str = ""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    used: bool = True
+    """Whether anything reads a result."""
     feeds_next: bool = False
     shapes: tuple[Shape, ...] = ()
     """The results' shapes, where every use has the same."""
@@ -476,9 +478,14 @@ class Names:
         return None
 
 
-def _named(body: Iterable[Piece]) -> bool:
-    """Whether the spec names a part of a body."""
-    return any(piece.named or _named(piece.body if piece.kind == "branch" else itertools.chain(*piece.turns)) for piece in body)
+def _by_position(body: Iterable[Piece]) -> bool:
+    """Whether the parts of a body have no names but their numbers in it."""
+    return all(
+        piece.label.isdigit() and not piece.named
+        if piece.kind in ("node", "scope")
+        else _by_position(piece.body if piece.kind == "branch" else itertools.chain(*piece.turns))
+        for piece in body
+    )
 
 
 def _loop_variables(body: Iterable[Piece]) -> Iterator[str]:
@@ -588,7 +595,8 @@ class _Planner:
             self._collect(number, root.body)
         model_name = self.dialect.model_name(self.graphs[0].name)
         self.names_taken = {model_name, *self.dialect.helpers}
-        self.reserved = {model_name, *self.dialect.helpers, *(self._wished_name(uses[0][1]) for uses in self.instances.values())}
+        definitions = [uses[0][1] for uses in self.instances.values() if self.is_routine(uses[0][1])]
+        self.reserved = {model_name, *self.dialect.helpers, *map(self._wished_name, definitions)}
         uses = list(enumerate(self.roots))
         try:
             model = self._routine(model_name, uses, model=True)
@@ -793,7 +801,7 @@ class _Planner:
                     some = next(iter(slot.pieces.values()))
                     if not self.is_routine(some):
                         inner = Body(list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts})
-                        inner.positional = self.dialect.opaque() and not any(_named(piece.body) for piece in slot.pieces.values())
+                        inner.positional = self.dialect.opaque() and all(_by_position(piece.body) for piece in slot.pieces.values())
                         self._fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
                         slot.bodies = [inner]
                 case "branch":
@@ -1486,6 +1494,9 @@ class _Flow:
         """Mark the steps whose single result goes to the very next step alone, and is not shared with other definitions."""
         sizes = {key: len(members) for key, members in self._classes().items()}
         ordered = list(self.by_step.values())
+        read = {self.find(d) for d, places in self.read_at.items() if places}
+        for step, _, written, _ in ordered:
+            step.used = any(self.find(d) in read for d in written)
         for (step, _, written, at), (_, reads, _, following) in zip(ordered, ordered[1:], strict=False):
             if len(written) == 1 and following == at + 1:
                 key = self.find(written[0])

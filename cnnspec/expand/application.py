@@ -42,8 +42,8 @@ MOST_VALUES = 400_000
 MOST_AXES = 16
 LARGEST_SIZE = 10**15
 """Values that one tensor or weight may have, so that all later arithmetic stays within a few dozen digits."""
-DEEPEST_NESTING = 50
-"""Levels of blocks, groups, loops and branches: Pydantic writes JSON 255 deep, and a loop takes four of them."""
+DEEPEST_NESTING = 40
+"""Levels of blocks, groups, loops and branches: Pydantic reads JSON 200 deep, and a loop takes four of them."""
 MOST_ERRORS = 50
 MOST_WARNINGS = 50
 LONGEST_LABEL = 200

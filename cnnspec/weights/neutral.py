@@ -5,6 +5,7 @@ Its metadata are ``{"format": "cnnspec", "spec": "ResNet18"}``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,12 +58,25 @@ def open_safetensors(path: Path) -> Iterator[dict[str, Stored]]:
 
 
 def save_safetensors(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
-    """Write arrays by name."""
+    """Write arrays by name; equal ones make equal files."""
     import numpy
 
     need("safetensors.numpy", EXTRA).save_file(
         {key: numpy.ascontiguousarray(array) for key, array in arrays.items()}, path, metadata
     )
+    _order_metadata(path, metadata)
+
+
+def _order_metadata(path: Path, metadata: dict[str, str]) -> None:
+    """Put the metadata in the order they were given in: the library takes another one every time."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = metadata
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        if len(text) == length:  # as it is, unless the library writes JSON otherwise one day
+            file.seek(8)
+            file.write(text)
 
 
 def _stored(library: Any, path: Path, file: Any, key: str) -> Stored:

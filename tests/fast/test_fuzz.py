@@ -66,10 +66,12 @@ model Net(classes = 10, norm = batch_norm(eps = 1e-3), sizes = (8, 16)) {
 }
 """
 TEXTS["everything"] = EVERYTHING
+WORDS = (
+    "( ) [ ] { } -> = == , : . - * ** // % not if for else in input output expect block model use 0 -1 1e9 0x0 3x3 [] "
+    "999999999999 H x y relu conv concat split range max true a.b __x__ class identity image.height ()"
+)
 JUNK = st.one_of(
-    st.sampled_from(
-        ["(", ")", "[", "]", "{", "}", "->", "=", "==", ",", ":", ".", "-", "*", "**", "//", "%", "not", "if", "for", "else", "in", "input", "output", "expect", "block", "model", "use", "0", "-1", "1e9", "999999999999", "3x3", "0x0", "H", "x", "y", "relu", "conv", "concat", "split", "range", "max", "true", "a.b", "__x__", "class", "identity", "image.height", "[]", "()", "x.shape"]
-    ),
+    st.sampled_from(WORDS.split()),
     st.sampled_from(["\n", '"a b"', '"', "{ relu }", "range(10 ** 9)", "[1] * 3", "\0", "\r", "é", "\x1b"]),
     st.integers(-(10**20), 10**20).map(str),
     st.floats().map(str),

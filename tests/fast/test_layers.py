@@ -257,7 +257,7 @@ def test_equal_layers_are_equal_and_hash_alike() -> None:
         (Slice(start=0, stop=1, axis=3), (MAP,), "no-such-axis", "no axis 3", "0 to 2"),
         (Split(parts=3), (MAP,), "split-sizes", "3 equal parts", "divide 4"),
         (Split(parts=(2, 3)), (MAP,), "split-sizes", "2 + 3 make 5", "add up to 4"),
-        (Split(parts=10**9), ((10**9, 1, 1),), "split-sizes", "1000 is the most", ""),
+        (Split(parts=10**9), ((10**9, 1, 1),), "split-sizes", "1,000 are the most", ""),
         (Concat(), (MAP, (4, 7, 5)), "concat-mismatch", "4x7x6 and 4x7x5 along the channels", "equal"),
         (Concat(), (MAP, (4, 7)), "concat-mismatch", "4x7x6 and 4x7", "equal"),
         (Concat(axis=3), (MAP,), "no-such-axis", "no axis 3", "0 to 2"),

@@ -92,6 +92,10 @@ def test_neutral_files(tmp_path: Path) -> None:
     with safe_open(path, framework="numpy") as file:
         assert file.metadata() == {"format": "cnnspec", "spec": "Net"}
         assert set(file.keys()) == set(net().state)
+    content = path.read_bytes()
+    for _ in range(8):
+        write(path, net(), weights)
+        assert path.read_bytes() == content
     (tmp_path / "usual").touch()
     assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
 

@@ -92,7 +92,7 @@ for name in sys.argv[2:]:
     keras.utils.clear_session()
 """
 SMALL = 1_000_000
-# Beyond this many weights, a file says nothing about a layout that the smaller ones do not.
+# Larger ones, which are all VGGs and ConvNeXts, take gigabytes; one of the former stands for them.
 LARGE = 62_000_000
 
 
@@ -122,7 +122,7 @@ def test_torch_to_keras_to_torch_is_the_same_file(tmp_path: Path) -> None:
 def test_torch_to_keras_to_torch_of_every_spec(tmp_path: Path) -> None:
     names = [name for name, size in shipped() if SMALL <= size < LARGE]
     assert len(names) > 20
-    there_and_back(names, tmp_path)
+    there_and_back([*names, "vgg11_bn"], tmp_path)
 
 
 LOAD_IN_KERAS = """
