@@ -44,7 +44,9 @@ AnyLayer = Annotated[
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Validators are built when a graph is first read: expansion makes its parts by `model_construct`, from values it has
+    # checked itself, and a check of a spec never needs them.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Node(_Part):
@@ -194,10 +196,6 @@ class Graph(_Part):
         from cnnspec.facts.report import as_text
 
         return as_text(self)
-
-
-for _model in (Branch, Turn, Loop, Scope, Graph):
-    _model.model_rebuild()
 
 
 def walk(item: Item) -> Iterator[Node]:

@@ -195,13 +195,16 @@ class _Class:
         writer.indent = 2
         writer.line("super().__init__()")
         stored = dict(self.stored)
-        for name, text in self.routine.locals:
-            # A name that only `forward` needs is stored without a detour.
-            uses = sum(len(re.findall(rf"\b{name}\b", line)) for line in [*self.init.lines, *stored.values()])
+        definitions = dict(self.routine.locals)
+        for name, text in reversed(self.routine.locals):
+            uses = sum(len(re.findall(rf"\b{name}\b", line)) for line in [*self.init.lines, *stored.values(), *definitions.values()])
             if uses == 1 and stored.get(name) == name:
+                # A name that only `forward` needs is stored without a detour.
                 stored[name] = text
-            else:
-                writer.line(f"{name} = {text}")
+            if uses == 0 or stored.get(name) == text:
+                del definitions[name]
+        for name, text in definitions.items():
+            writer.line(f"{name} = {text}")
         for attribute, text in stored.items():
             writer.line(f"self.{attribute} = {text}")
         writer.lines += self.init.lines
@@ -264,18 +267,7 @@ class _Class:
 
     def is_module(self, step: Step) -> bool:
         """Whether a step becomes an attribute, rather than an expression in `forward`."""
-        if step.routine is not None or step.bodies:
-            return True
-        stage = step.stages[-1]
-        if stage.module is None:
-            return False
-        if stage.formula is None or (step.node is not None and step.node.weights):
-            return True
-        return step.named or any(self._in_constructor(text) for text in stage.formula.values.values())
-
-    def _in_constructor(self, text: str) -> bool:
-        known = {parameter.name for parameter in self.routine.parameters} | {name for name, _ in self.routine.locals}
-        return any(word in known for word in re.findall(r"[A-Za-z_]\w*", text))
+        return not step.functional and (not step.stages or step.stages[-1].module is not None)
 
     def _attribute(self, step: Step) -> str:
         """``self.conv1``, or a look-up where the label is no identifier."""
@@ -576,8 +568,10 @@ class _Class:
         for kind, rule in rules.items():
             for kinds, entries in groups:
                 both = entries | rule.starts
-                # Kinds that differ only in having a bias share a rule.
-                if {**entries, **both} == {**rule.starts, **both} and both.keys() - {"bias"} <= entries.keys() & rule.starts.keys():
+                # Kinds that differ only in having a bias share a rule; a slope's module has not even an empty one.
+                never = "nn.PReLU" in (kind, *kinds) and "bias" in both
+                alike = {**entries, **both} == {**rule.starts, **both} and not never
+                if alike and both.keys() - {"bias"} <= entries.keys() & rule.starts.keys():
                     kinds.append(kind)
                     entries.update(both)
                     break
@@ -619,6 +613,7 @@ def initial_values(graph: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
     counts: dict[tuple[str, str], Counter[str]] = {}
     rules: dict[str, Rule] = {}
     wanted = []
+    by_itself = []
     for node in graph.layers:
         if not node.weights:
             continue
@@ -627,13 +622,17 @@ def initial_values(graph: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
         assert module is not None  # what has weights is a module
         rule = rules.setdefault(module.callee, Rule())
         rule.biased.add(any(weight.name == "bias" for weight in node.weights))
-        for name, template in initialisation(node):
+        for weight, (name, template) in zip(node.weights, initialisation(node), strict=True):
             if template is not None:
                 counts.setdefault((module.callee, name), Counter())[template] += 1
-                wanted.append((module.callee, name, template, f"{node.path}.{name}" if name else node.path))
+                wanted.append((module.callee, name, template, node.key(weight)))
+            else:
+                by_itself.append((module.callee, name, statement(weight.init), node.key(weight)))
     for (kind, name), found in counts.items():
         if name:
             rules[kind].starts[name] = found.most_common(1)[0][0]
+    # What a module starts with by itself is written out where the rule for others of its kind would change it.
+    wanted += [found for found in by_itself if found[1] in rules[found[0]].starts]
     exceptions = {path: template for kind, name, template, path in wanted if template != rules[kind].starts.get(name)}
     return rules, exceptions
 

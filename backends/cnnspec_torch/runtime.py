@@ -217,6 +217,20 @@ class CompiledRuntime(TorchRuntime):
         model.compile(fullgraph=True)
         return model
 
+    @override
+    def layer(
+        self,
+        model: Any,
+        graph: Graph,
+        node: Node,
+        inputs: Sequence[Array],
+        cotangents: Sequence[Array],
+        *,
+        training: bool,
+    ) -> LayerPass | None:
+        # It is not this that runs.
+        return None
+
     @contextmanager
     @override
     def _recording(self, model: Any, graph: Graph, layers: dict[str, Array]) -> Iterator[None]:

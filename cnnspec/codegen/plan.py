@@ -141,6 +141,8 @@ class Step:
     """
 
     kind: Literal["apply", "choice", "repeat"]
+    functional: bool = False
+    """Whether the step is an expression of its inputs alone, which needs no name."""
     label: str = ""
     label_is_pattern: bool = False
     named: bool = False
@@ -211,6 +213,8 @@ class Slot:
     pieces: dict[int, Piece]
     bodies: list[Body] = field(default_factory=list)
     emissions: dict[int, Emission] = field(default_factory=dict)
+    sides: dict[int, int] = field(default_factory=dict)
+    """For a branch: the body that each context takes."""
 
 
 @dataclass(slots=True)
@@ -805,14 +809,29 @@ class _Planner:
                         self._fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
                         slot.bodies = [inner]
                 case "branch":
+                    slot.sides = self._sides(slot, body)
                     for side in (0, 1):
-                        takers = [c for c, piece in slot.pieces.items() if piece.taken == side]
+                        takers = [c for c in body.contexts if slot.sides[c] == side]
                         inner = Body(takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers})
                         inner.positional = body.positional
-                        self._fill(inner, {c: slot.pieces[c].body for c in takers})
+                        self._fill(inner, {c: slot.pieces[c].body if c in slot.pieces else [] for c in takers})
                         slot.bodies.append(inner)
                 case "loop":
                     self._fill_loop(slot, body)
+
+    @staticmethod
+    def _sides(slot: Slot, body: Body) -> dict[int, int]:
+        """Which side of a choice each use takes; those that do nothing there take one on which nothing must be done."""
+        sides = {c: piece.taken for c, piece in slot.pieces.items()}
+        if len(sides) < len(body.contexts):
+            parts: tuple[list[Piece], list[Piece]] = ([], [])
+            for piece in slot.pieces.values():
+                parts[piece.taken].extend(piece.body)
+            idle = [side for side in (1, 0) if all(part.kind in ("branch", "loop") for part in parts[side])]
+            if not idle:
+                raise Differ("a choice of which some uses have neither side")
+            sides |= {c: min(idle, key=lambda side: len(parts[side])) for c in body.contexts if c not in sides}
+        return sides
 
     def _fill_loop(self, slot: Slot, body: Body) -> None:
         inner = Body([], {}, outer=body, turn={}, positional=body.positional)
@@ -990,14 +1009,13 @@ class _Planner:
         return Call(first.callee, arguments, first.helper)
 
     def _node_step(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> Step:
-        label, pattern = self._label(slot, body, names)
         contexts = list(slot.pieces)
         emissions = [slot.emissions[c] for c in contexts]
         some = next(iter(slot.pieces.values()))
         assert some.node is not None
         if len({len(emission.stages) for emission in emissions}) > 1:
             raise Differ("other steps in other uses")
-        hint = re.sub(r"\{.*?\}", "", label) if some.named else some.node.layer.kind
+        hint = "_".join(skeleton(some.label)) if some.named else some.node.layer.kind
         stages = []
         for position, stage in enumerate(emissions[0].stages):
             every = [emission.stages[position] for emission in emissions]
@@ -1008,8 +1026,12 @@ class _Planner:
             if module is None and formula is None:
                 raise Differ("no form that all uses share")
             stages.append(ResolvedStage(module, formula, stage.suffix, stage.attribute))
+        formula = stages[-1].formula
+        constant = formula is not None and not any(_words(text) & {*names.used, *names.defined} for text in formula.values.values())
+        functional = constant and not (some.named or some.node.weights or isinstance(flow, _Closed))
+        label, pattern = ("", False) if functional else self._label(slot, body, names)
         step = Step(
-            kind="apply", label=label, label_is_pattern=pattern, named=some.named, node=some.node, path=some.path, stages=stages,
+            kind="apply", functional=functional, label=label, label_is_pattern=pattern, named=some.named, node=some.node, path=some.path, stages=stages,
             finisher=all(emission.finisher for emission in emissions), shapes=self._shapes(slot, body), auxiliary=some.auxiliary,
         )  # fmt: skip
         flow.connect(step, slot)
@@ -1054,8 +1076,8 @@ class _Planner:
         return step
 
     def _choice(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> list[Step]:
-        taken = {c: c in slot.pieces and slot.pieces[c].taken == 0 for c in body.contexts}
-        other = {c: c in slot.pieces and slot.pieces[c].taken == 1 for c in body.contexts}
+        taken = {c: slot.sides[c] == 0 for c in body.contexts}
+        other = {c: slot.sides[c] == 1 for c in body.contexts}
         for side, same in ((0, taken), (1, other)):
             if all(same.values()):
                 return self._steps(slot.bodies[side], names, flow)
@@ -1116,6 +1138,10 @@ def literal(value: Any) -> str:
     if isinstance(value, float):
         return re.sub(r"e([+-])0", r"e\1", repr(value))
     return repr(value)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[A-Za-z_]\w*", text))
 
 
 def _tight(text: str) -> str:
@@ -1378,6 +1404,9 @@ class _Flow:
                     if source not in variables:
                         raise Differ("a variable that has no value yet")
                     variables[target] = variables[source]
+            if slot.kind == "branch":
+                self._replay(slot.bodies[slot.sides[context]], context, variables)
+                continue
             piece = slot.pieces.get(context)
             if piece is None:
                 continue
@@ -1386,13 +1415,11 @@ class _Flow:
                 if [variables.get(name) for name in step.inputs] != list(piece.inputs):
                     raise Differ("values that would meet in one variable")
                 variables.update(zip(step.outputs, piece.outputs, strict=True))
-            elif slot.kind == "branch":
-                self._replay(slot.bodies[piece.taken], context, variables)
-            else:
-                inner = slot.bodies[0]
-                for turn in inner.contexts:
-                    if inner.parent[turn] == context:
-                        self._replay(inner, turn, variables)
+                continue
+            inner = slot.bodies[0]
+            for turn in inner.contexts:
+                if inner.parent[turn] == context:
+                    self._replay(inner, turn, variables)
 
     def _classes(self) -> dict[int, list[int]]:
         classes: dict[int, list[int]] = {}

@@ -444,9 +444,13 @@ class Application(Expressions):
                 span,
                 "no network needs that many; is a size given where a count was meant?",
             )
-        results = tuple([self.new_value(shape, place, auxiliary) for shape in facts.outputs])
+        learned = all(value.learned for value in inputs)
+        if not layer.arithmetic and inputs:
+            for value in inputs:
+                self.check_sample(value, f"`{layer.kind}`", span)
+        results = tuple([self.new_value(shape, place, auxiliary, learned) for shape in facts.outputs])
         frame.items.append(
-            Node(
+            Node.model_construct(
                 path=path,
                 layer=layer,
                 inputs=tuple([value.number for value in inputs]),
@@ -558,9 +562,21 @@ class Application(Expressions):
             )
         return list(problems.values())
 
-    def new_value(self, shape: Shape, span: Span, auxiliary: bool = False) -> Tensor:
+    def new_value(self, shape: Shape, span: Span, auxiliary: bool = False, learned: bool = False) -> Tensor:
         self.values.append(shape)
-        return Tensor(len(self.values) - 1, shape, span, auxiliary)
+        return Tensor(len(self.values) - 1, shape, span, auxiliary, learned)
+
+    @staticmethod
+    def check_sample(value: Tensor, where: str, span: Span) -> None:
+        """A learned array is no value of a sample: it takes part in arithmetic with one, and in nothing else."""
+        if value.learned:
+            raise Problem(
+                "learned-alone",
+                f"{where} needs a value of the input, and this is learned: the same for every sample",
+                span,
+                notes=((value.span, "learned here"),) if value.span != span else (),
+                help="combine it with a value first, as in `x * scale` or `x + offset`",
+            )
 
     @contextmanager
     def nested(self, span: Span) -> Iterator[None]:
@@ -642,7 +658,7 @@ class Application(Expressions):
         auxiliary = frame.auxiliary or any(isinstance(value, Tensor) and value.auxiliary for value in inputs)
         names = {name: value for name, value in inner.names.items() if name not in arguments}
         frame.items.append(
-            Scope(
+            Scope.model_construct(
                 path=inner.path,
                 label=text,
                 named=label is not None,
@@ -662,7 +678,7 @@ class Application(Expressions):
         if len(tensors) < len(results):
             return UNKNOWN if len(results) == 1 else tuple(results)
         place = label.span if label else span
-        renamed = [Tensor(value.number, value.shape, place, value.auxiliary) for value in tensors]
+        renamed = [replace(value, span=place) for value in tensors]
         return renamed[0] if len(renamed) == 1 else tuple(renamed)
 
     def plain(self, names: Mapping[str, Any]) -> dict[str, Plain]:

@@ -276,7 +276,7 @@ class Expander(Application):
         if isinstance(shape, Unknown):
             return UNKNOWN
         value = self.new_value(shape, name.span)
-        self.model_inputs.append(Port(name=name.text, value=value.number))
+        self.model_inputs.append(Port.model_construct(name=name.text, value=value.number))
         self._input_spans[value.number] = name.span
         return value
 
@@ -362,7 +362,7 @@ class Expander(Application):
         finally:
             body, frame.items = frame.items, outer
         if body:
-            frame.items.append(Branch(span=s.test.span, taken=0 if test else 1, body=tuple(body)))
+            frame.items.append(Branch.model_construct(span=s.test.span, taken=0 if test else 1, body=tuple(body)))
 
     def _for(self, s: tree.For, frame: Frame) -> None:
         for target in s.targets:
@@ -399,8 +399,8 @@ class Expander(Application):
         finally:
             frame.items = outer
         if any(items for _, items in turns):
-            made = [Turn(variables=self.plain(variables), body=tuple(items)) for variables, items in turns]
-            frame.items.append(Loop(span=s.span, turns=tuple(made)))
+            made = [Turn.model_construct(variables=self.plain(variables), body=tuple(items)) for variables, items in turns]
+            frame.items.append(Loop.model_construct(span=s.span, turns=tuple(made)))
 
     # ---- a whole model ------------------------------------------------------------------------------------------
 
@@ -451,7 +451,7 @@ class Expander(Application):
         if not frame.outputs and not frame.items:
             raise Problem("no-output", f"the model `{name}` computes nothing", span, help="add layers after its input")
         ports = self._ports(frame, span)
-        root = Scope(
+        root = Scope.model_construct(
             path="",
             label="",
             named=False,
@@ -467,7 +467,7 @@ class Expander(Application):
             auxiliary=False,
             body=tuple(frame.items),
         )
-        return Graph(
+        return Graph.model_construct(
             name=name,
             parameters=self.plain(arguments),
             inputs=tuple(self.model_inputs),
@@ -517,7 +517,8 @@ class Expander(Application):
                     name += "_"
                 taken.add(name)
             assert isinstance(output.value, Tensor), "only an error makes a value unknown"
-            ports.append(Port(name=name, value=output.value.number, auxiliary=output.auxiliary))
+            self.check_sample(output.value, "an output", output.span)
+            ports.append(Port.model_construct(name=name, value=output.value.number, auxiliary=output.auxiliary))
         return tuple(ports)
 
     def warn_unused(self, graph: Graph, told: set[str]) -> None:

@@ -36,12 +36,16 @@ class Dims(tuple[int, ...]):
 
 @dataclass(slots=True, frozen=True)
 class Tensor:
-    """A value of the network: its number in the graph, its shape, and where it was made."""
+    """A value of the network: its number in the graph, its shape, and where it was made.
+
+    ``learned`` marks a learned array, and what arithmetic makes of such alone: it is the same for every sample.
+    """
 
     number: int
     shape: Shape
     span: Span
     auxiliary: bool = False
+    learned: bool = False
 
 
 @dataclass(slots=True)

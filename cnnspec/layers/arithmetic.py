@@ -31,6 +31,7 @@ class Arithmetic(Layer, ABC):
 
     category = "Arithmetic"
     inputs = (2, 2)
+    arithmetic = True
 
     @override
     def shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
@@ -150,6 +151,7 @@ class ScaleShift(SameShape):
     """
 
     category = "Arithmetic"
+    arithmetic = True
 
     scale: Real = 1.0
     shift: Real = 0.0

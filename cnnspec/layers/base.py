@@ -156,6 +156,8 @@ class Layer(BaseModel, ABC):
     """Fewest and most input values; ``None`` is no limit."""
     category: ClassVar[str] = ""
     """The heading it stands under in the reference."""
+    arithmetic: ClassVar[bool] = False
+    """Whether it combines values position by position, so that one without samples (a learned array) may take part."""
 
     @override
     def __init_subclass__(cls, **kwargs: Any) -> None:

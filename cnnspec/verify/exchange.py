@@ -1,13 +1,15 @@
 """What the cross-check and the process of a target give each other: a folder of files.
 
 In: ``job.json``, ``graph.json``, ``source.py``.  Weights and inputs are drawn on both sides and never written.  Out:
-for each pass an ``.npz``, and ``result.json``, whose presence says that all of it is there.
+for each pass, gradient and step an ``.npz``, and ``result.json``, whose presence says that all of it is there; or
+``search.json`` alone.  ``progress`` says how far a process has come.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[numpy.floating[Any]]
 
+Level = Literal["forward", "gradient", "train"]
 Mode = Literal["evaluation", "training"]
+Method = Literal["sgd", "adam"]
+
+LEVELS: tuple[Level, ...] = ("forward", "gradient", "train")
+"""What can be compared, each with all before it."""
 
 
 class Setting(NamedTuple):
@@ -39,12 +46,29 @@ SETTINGS = (
     Setting("float32", "training"),
 )
 
+
+
+class Course(NamedTuple):
+    """Some steps of training."""
+
+    precision: Precision
+    method: Method
+
+
+COURSES = (Course("float64", "sgd"), Course("float64", "adam"), Course("float32", "sgd"))
+"""What level ``train`` runs; in float32 one step of it.
+
+Not Adam in float32: its first step divides each gradient by its own size, and so makes a step of a rounding error.
+"""
+
 FOLDED = 2**12
-"""The most numbers that are kept of a layer's result."""
+"""The most numbers that are kept of a layer's result, and of a weight after a step."""
+FOLDED_GRADIENT = 2**16
+"""The most numbers that are kept of a gradient."""
 
 
 class Observation(NamedTuple):
-    """What is kept of a layer's result: its shape with the batch, its largest magnitude, its values, folded if many."""
+    """What is kept of a large array: its shape with the batch, its largest magnitude, its values, folded if many."""
 
     shape: tuple[int, ...]
     peak: float
@@ -68,25 +92,75 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Slopes:
+    """Gradients as a target computed them: with respect to the inputs, by name, and to the weights, by key."""
+
+    inputs: dict[str, Observation]
+    weights: dict[str, Observation]
+
+
+class Direction(NamedTuple):
+    """A gradient along a random direction of some input or weights, against the difference that a small step makes.
+
+    ``error`` is relative to the length of the gradient, which is how large the slope along a random direction is.
+    """
+
+    mode: Mode
+    what: str
+    error: float
+
+
+class Fault(NamedTuple):
+    """A layer that goes wrong alone, on the inputs that the definition computed: in what of it, and how far."""
+
+    path: str
+    mode: Mode
+    what: str
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What came of running every layer alone; ``unseen`` are the paths of those that the code has in expressions."""
+
+    faults: tuple[Fault, ...]
+    unseen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """What the process of a target is to do."""
+    """What the process of a target is to do.
+
+    ``definition`` is empty, or the backend from whose inputs each layer is to run alone; nothing else is done then.
+    """
 
     backend: str
     target: str
     seed: int
     batch: int
+    level: Level = "forward"
+    steps: int = 5
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a target made of all passes."""
+    """What a target made of all passes.
+
+    ``inexact`` has the kinds of layers whose gradient its framework rounds to float32; ``directions`` are from a target
+    without code alone.
+    """
 
     versions: dict[str, str]
     outcomes: dict[Setting, Outcome]
+    slopes: dict[Setting, Slopes] = field(default_factory=dict)
+    courses: dict[Course, tuple[dict[str, Observation], ...]] = field(default_factory=dict)
+    directions: tuple[Direction, ...] = ()
+    inexact: frozenset[str] = frozenset()
 
 
-def observe(values: Array) -> Observation:
-    """A layer's result in at most `FOLDED` numbers.
+def observe(values: Array, most: int = FOLDED) -> Observation:
+    """An array in at most ``most`` numbers, a power of two.
 
     Larger arrays are folded: every number is the sum of many values with random signs, over the square root of how
     many.  A difference in any one value shows, and rounding errors, which have signs of their own, stay as large
@@ -96,12 +170,12 @@ def observe(values: Array) -> Observation:
 
     flat = numpy.array(values, dtype=numpy.float64).reshape(-1)
     peak = float(numpy.abs(flat).max(initial=0.0))
-    if flat.size > FOLDED:
-        turns = -(-flat.size // FOLDED)
-        bits = numpy.frombuffer(generator_for(0, "fold").bytes(turns * FOLDED // 8), dtype=numpy.uint8)
-        flat = numpy.pad(flat, (0, turns * FOLDED - flat.size))
+    if flat.size > most:
+        turns = -(-flat.size // most)
+        bits = numpy.frombuffer(generator_for(0, "fold").bytes(turns * most // 8), dtype=numpy.uint8)
+        flat = numpy.pad(flat, (0, turns * most - flat.size))
         numpy.negative(flat, out=flat, where=numpy.unpackbits(bits).view(numpy.bool_))
-        flat = flat.reshape(turns, FOLDED).sum(axis=0) / sqrt(turns)
+        flat = flat.reshape(turns, most).sum(axis=0) / sqrt(turns)
     return Observation(tuple(values.shape), peak, flat)
 
 
@@ -136,16 +210,98 @@ def write_outcome(folder: Path, setting: Setting, outcome: Outcome) -> dict[str,
     }
 
 
-def write_result(folder: Path, versions: dict[str, str], plain: dict[Setting, dict[str, Any]]) -> None:
-    result = {"versions": versions, "outcomes": {"-".join(setting): rest for setting, rest in plain.items()}}
+def write_observations(folder: Path, name: str, observations: Mapping[str, Observation]) -> dict[str, Any]:
+    """Write the numbers of some arrays; the rest comes back as plain data for `write_result`."""
+    import numpy
+
+    arrays = {f"values/{key}": seen.values for key, seen in observations.items()}
+    numpy.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
+    return {key: [seen.shape, seen.peak] for key, seen in observations.items()}
+
+
+def write_result(
+    folder: Path,
+    versions: dict[str, str],
+    plain: Mapping[Setting, Any],
+    slopes: Mapping[Setting, Any],
+    courses: Mapping[Course, Any],
+    directions: Iterable[Direction],
+    inexact: Iterable[str],
+) -> None:
+    result = {
+        "versions": versions,
+        "outcomes": {"-".join(setting): rest for setting, rest in plain.items()},
+        "slopes": {"-".join(setting): rest for setting, rest in slopes.items()},
+        "courses": {"-".join(course): rest for course, rest in courses.items()},
+        "directions": list(directions),
+        "inexact": sorted(inexact),
+    }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def read_result(folder: Path) -> Result:
     """The result of a process that ended well."""
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    outcomes = {setting: _read_outcome(folder, setting, result["outcomes"]["-".join(setting)]) for setting in SETTINGS}
-    return Result(result["versions"], outcomes)
+    slopes = {}
+    for setting in SETTINGS:
+        rest = result["slopes"].get("-".join(setting))
+        if rest is not None:
+            name = "-".join(("slopes", *setting))
+            slopes[setting] = Slopes(
+                _read_observations(folder, f"{name}-inputs", rest["inputs"]),
+                _read_observations(folder, f"{name}-weights", rest["weights"]),
+            )
+    courses = {
+        course: tuple(
+            _read_observations(folder, "-".join((*course, str(number))), rest)
+            for number, rest in enumerate(result["courses"]["-".join(course)], 1)
+        )
+        for course in COURSES
+        if "-".join(course) in result["courses"]
+    }
+    return Result(
+        versions=result["versions"],
+        outcomes={
+            setting: _read_outcome(folder, setting, result["outcomes"]["-".join(setting)]) for setting in SETTINGS
+        },
+        slopes=slopes,
+        courses=courses,
+        directions=tuple(Direction(*one) for one in result["directions"]),
+        inexact=frozenset(result["inexact"]),
+    )
+
+
+def write_search(folder: Path, search: Search) -> None:
+    (folder / "search.json").write_text(json.dumps(asdict(search)), encoding="utf-8")
+
+
+def read_search(folder: Path) -> Search:
+    """What a process found that ran every layer alone."""
+    found = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    return Search(tuple(Fault(*one) for one in found["faults"]), tuple(found["unseen"]))
+
+
+def write_progress(folder: Path, done: int, of: int) -> None:
+    """Tell the parent how far a process has come; it may read at any moment."""
+    new = folder / "progress.new"
+    new.write_text(f"{done} {of}", encoding="utf-8")
+    new.replace(folder / "progress")
+
+
+def read_progress(folder: Path) -> tuple[int, int]:
+    """How much is done, of how much."""
+    try:
+        done, of = (folder / "progress").read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return 0, 1
+    return int(done), int(of)
+
+
+def _read_observations(folder: Path, name: str, rest: dict[str, Any]) -> dict[str, Observation]:
+    import numpy
+
+    with numpy.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+        return {key: Observation(tuple(shape), peak, arrays[f"values/{key}"]) for key, (shape, peak) in rest.items()}
 
 
 def _read_outcome(folder: Path, setting: Setting, rest: dict[str, Any]) -> Outcome:

@@ -1,0 +1,1 @@
+"""Differential testing: random networks on every target, compared with the reference."""
