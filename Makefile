@@ -10,7 +10,7 @@ WHEEL := build/wheel
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast frameworks check lint types wheel format golden coverage bench clean
+.PHONY: help demo test fast frameworks check lint types wheel format golden coverage bench mutants clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ coverage: $(READY) ## both suites, with the lines they do not reach; fails below
 bench: $(READY) ## what a check costs, beside other tools, and how it grows with the size of the network
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scaling.py
+
+mutants: $(READY) ## what `verify` says of code with one change of meaning; rewrites the table in docs/verification.md
+	$(BIN)/python benchmarks/mutants.py
 
 clean: ## remove what was built, the environment included
 	rm -rf build dist $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

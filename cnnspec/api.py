@@ -96,11 +96,15 @@ def load_for_compiling(
         raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
     probes = []
     for name, value in checked.graph.parameters.items():
+        found: list[Graph] = []
         for other in _other_values(value):
+            # Extremes show a rule that is another one there, such as a lower bound, unless they make a network of another length.
+            if other in _extremes(value) and any(len(one.layers) != len(checked.graph.layers) for one in found):
+                continue
             one = check(parsed, model=model, parameters={**(parameters or {}), name: other}, inputs=inputs)
-            if one.graph is None or one.failed:
-                break
-            probes.append(one.graph)
+            if one.graph is not None and not one.failed:
+                found.append(one.graph)
+        probes += found
     return checked.graph, probes
 
 
@@ -109,8 +113,12 @@ def _other_values(value: Any) -> list[Any]:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return []
     if isinstance(value, int):
-        return [value + 1, 2 * value + 3, 3 * value + 8]
+        return [value + 1, 2 * value + 3, 3 * value + 8, *_extremes(value)]
     return [value / 2, value / 3, value / 7]
+
+
+def _extremes(value: Any) -> list[Any]:
+    return [1, 999 * value + 1000] if isinstance(value, int) else []
 
 
 def compile(

@@ -167,7 +167,9 @@ class _Function:
         first_graph, first = self.routine.uses[0]
         values = self.file.plan.graph.values
         assert first_graph == 0
-        shapes = f"{', '.join(show(values[v]) for v in first.inputs)} -> {', '.join(show(values[v]) for v in first.outputs)}"
+        shapes = (
+            f"{', '.join(show(values[v]) for v in first.inputs)} -> {', '.join(show(values[v]) for v in first.outputs)}"
+        )
         count = sum(graph == 0 for graph, _ in self.routine.uses)
         return f"{shapes} at `{first.path}`{f', the first of {count} uses' if count > 1 else ''}."
 
@@ -282,7 +284,12 @@ def _numbered(label: str) -> tuple[str, int, str]:
 def _run_length(steps: Sequence[Step], position: int) -> int:
     """How many equal blocks follow each other here, numbered one by one, each fed by the one before."""
     first = steps[position]
-    if first.routine is None or first.label_is_pattern or not re.search(r"\d", first.label) or first.inputs != first.outputs:
+    if (
+        first.routine is None
+        or first.label_is_pattern
+        or not re.search(r"\d", first.label)
+        or first.inputs != first.outputs
+    ):
         return 1
     head, number, tail = _numbered(first.label)
     length = 1

@@ -257,6 +257,32 @@ _SOURCES = [
                 ops.take_along_axis(values, first, axis=1), (batch, *ones, channels)
             )
     ''',
+    '''
+    @keras.saving.register_keras_serializable(package="cnnspec")
+    class AdaptiveMaximum(layers.Layer):
+        """Max pooling to `output_size`; the first of equal values has the gradient."""
+
+        def __init__(self, output_size: tuple[int, ...], **kwargs: object) -> None:
+            super().__init__(**kwargs)
+            self.output_size = tuple(output_size)
+
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+            # The last axis first, so that the first of equal values wins.
+            for axis in reversed(range(len(self.output_size))):
+                size, count = x.shape[axis + 1], self.output_size[axis]
+                starts = [i * size // count for i in range(count)]
+                ends = [-(-(i + 1) * size // count) for i in range(count)]
+                largest = ops.take(x, starts, axis=axis + 1)
+                for step in range(1, max(e - s for s, e in zip(starts, ends))):
+                    rows = [min(s + step, e - 1) for s, e in zip(starts, ends)]
+                    values = ops.take(x, rows, axis=axis + 1)
+                    largest = ops.where(values > largest, values, largest)
+                x = largest
+            return x
+
+        def get_config(self) -> dict[str, object]:
+            return super().get_config() | {"output_size": self.output_size}
+    ''',
     # ---- normalisation
     '''
     @keras.saving.register_keras_serializable(package="cnnspec")

@@ -411,7 +411,8 @@ def max_pool(layers: list[pooling.MaxPool], places: Sequence[Place]) -> list[Emi
 def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emission]:
     """``AveragePooling2D``; with ``same``, under which padding does not count, or after zeros where they do.
 
-    Never ``same`` with a stride or an even window: on its PyTorch backend, Keras 3.15 then pads both sides.
+    Never ``same`` with a stride or an even window: on its PyTorch backend, Keras 3.15 then pads both sides.  Nor with a
+    window larger than the volume, which PyTorch refuses in three dimensions.
     """
     rank = len(places[0].inputs[0]) - 1
     windows, pads = _windows(layers, places)
@@ -424,7 +425,8 @@ def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emi
         and all(k % 2 for k in window.kernel)
         and pad == tuple((k // 2, k // 2) for k in window.kernel)
         and not layer.count_pad
-        for layer, window, pad in zip(layers, windows, pads, strict=True)
+        and not (rank == 3 and any(known(n) and n < k for n, k in zip(place.inputs[0][1:], window.kernel, strict=True)))
+        for layer, place, window, pad in zip(layers, places, windows, pads, strict=True)
     )
     if not (plain or same or counted):
         return [
@@ -456,13 +458,17 @@ def l2_pool(layers: list[pooling.L2Pool], places: Sequence[Place]) -> list[Emiss
     ]
 
 
-def _adaptive(layers: Sequence[pooling.AdaptivePooling], places: Sequence[Place], kind: str) -> list[Emission]:
+def _adaptive_average(layers: Sequence[pooling.AdaptiveAvgPool], places: Sequence[Place]) -> list[Emission]:
+    _sizes_known(places)
     rank = len(places[0].inputs[0]) - 1
+    sizes = _alike([per_axis(layer, "size", layer.size, rank) for layer in layers])
+    return [_one(_layer(f"AdaptiveAveragePooling{rank}D", size)) for size in sizes]
+
+
+def _sizes_known(places: Sequence[Place]) -> None:
     for place in places:
         for size in place.inputs[0][1:]:
             _number(size, "the size of the input of an adaptive pool")
-    sizes = _alike([per_axis(layer, "size", layer.size, rank) for layer in layers])
-    return [_one(_layer(f"{kind}{rank}D", size)) for size in sizes]
 
 
 def _to_one(places: Sequence[Place]) -> bool:
@@ -471,12 +477,18 @@ def _to_one(places: Sequence[Place]) -> bool:
 
 @emits_together(pooling.AdaptiveAvgPool)
 def adaptive_avg_pool(layers: list[pooling.AdaptiveAvgPool], places: Sequence[Place]) -> list[Emission]:
-    return _global_average(places) if _to_one(places) else _adaptive(layers, places, "AdaptiveAveragePooling")
+    return _global_average(places) if _to_one(places) else _adaptive_average(layers, places)
 
 
 @emits_together(pooling.AdaptiveMaxPool)
 def adaptive_max_pool(layers: list[pooling.AdaptiveMaxPool], places: Sequence[Place]) -> list[Emission]:
-    return _global_maximum(places) if _to_one(places) else _adaptive(layers, places, "AdaptiveMaxPooling")
+    if _to_one(places):
+        return _global_maximum(places)
+    # Keras's own pools with windows that may be larger than the map, and throws the empty result away: TensorFlow's
+    # gradient of an empty max pool is memory that nobody wrote.  Of equal values it prefers columns to rows, too.
+    _sizes_known(places)
+    rank = len(places[0].inputs[0]) - 1
+    return [_one(_helper("AdaptiveMaximum", per_axis(layer, "size", layer.size, rank))) for layer in layers]
 
 
 @emits_together(pooling.GlobalAvgPool)

@@ -286,7 +286,8 @@ def _volume_pools() -> Iterator[None]:
             _, *sizes, channels = tensorflow.unstack(tensorflow.shape(x))
             x = tensorflow.reshape(x, (batch, depth, sizes[0] * sizes[1], channels))
             x = plane(x, (ksize[1], 1), (strides[1], 1), padding)
-            return tensorflow.reshape(x, (batch, -1, *sizes, channels))
+            # Not -1: a window larger than the volume, as Keras has them in adaptive pools, gives nothing to divide.
+            return tensorflow.reshape(x, (batch, tensorflow.shape(x)[1], *sizes, channels))
 
         return pool
 

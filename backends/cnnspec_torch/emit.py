@@ -14,7 +14,18 @@ from typing_extensions import override
 from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
 from cnnspec.codegen.header import header
-from cnnspec.codegen.layout import Bracket, Comprehension, Part, Writer, arguments, docstring, flat, join_else_if, parsed, shown
+from cnnspec.codegen.layout import (
+    Bracket,
+    Comprehension,
+    Part,
+    Writer,
+    arguments,
+    docstring,
+    flat,
+    join_else_if,
+    parsed,
+    shown,
+)
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, chain, literal, plan
@@ -24,25 +35,11 @@ from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS, initialisation, statement
 
 MODULE_ATTRIBUTES = frozenset(
-    """T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
-    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
-    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
-    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
-    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
-    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
-    state_dict to to_empty train training type xpu zero_grad
-
-    _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks
-    _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs
-    _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict
-    _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules _named_members
-    _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook _register_state_dict_hook
-    _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks _state_dict_pre_hooks _version
-    _wrapped_call_impl""".split()
+    ["T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu", "cuda", "double", "dump_patches", "eval", "extra_repr", "float", "forward", "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "load_state_dict", "modules", "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "parameters", "register_backward_hook", "register_buffer", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook", "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook", "register_state_dict_pre_hook", "requires_grad_", "set_extra_state", "set_submodule", "share_memory", "state_dict", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad", "_apply", "_backward_hooks", "_backward_pre_hooks", "_buffers", "_call_impl", "_compiled_call_impl", "_forward_hooks", "_forward_hooks_always_called", "_forward_hooks_with_kwargs", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_get_backward_hooks", "_get_backward_pre_hooks", "_get_name", "_is_full_backward_hook", "_load_from_state_dict", "_load_state_dict_post_hooks", "_load_state_dict_pre_hooks", "_maybe_warn_non_full_backward_hook", "_modules", "_named_members", "_non_persistent_buffers_set", "_parameters", "_register_load_state_dict_pre_hook", "_register_state_dict_hook", "_replicate_for_data_parallel", "_save_to_state_dict", "_slow_forward", "_state_dict_hooks", "_state_dict_pre_hooks", "_version", "_wrapped_call_impl"]
 )
 """Attributes of every `nn.Module`, which no layer's name can hide."""
 
-CONTAINER_ATTRIBUTES = frozenset("append clear extend insert items keys pop update values _get_item_by_idx".split())
+CONTAINER_ATTRIBUTES = frozenset(["append", "clear", "extend", "insert", "items", "keys", "pop", "update", "values", "_get_item_by_idx"])
 """Those that `nn.Sequential` and `nn.ModuleDict` have besides."""
 
 
@@ -116,7 +113,13 @@ def emit(graph: Graph, probes: Sequence[Graph]) -> str:
     rules, exceptions = initial_values(graph)
     # Statements that name a weight are about this graph: a parameter that changes which there are is not carried.
     alike = [probe for probe in probes if initial_values(probe) == (rules, exceptions)]
-    changing = {name for probe in probes if probe not in alike for name in graph.parameters if probe.parameters[name] != graph.parameters[name]}
+    changing = {
+        name
+        for probe in probes
+        if probe not in alike
+        for name in graph.parameters
+        if probe.parameters[name] != graph.parameters[name]
+    }
     steady = [probe for probe in alike if all(probe.parameters[name] == graph.parameters[name] for name in changing)]
     planned = plan(graph, steady if exceptions else probes, TorchDialect(graph))
     return _File(planned).text()
@@ -197,7 +200,10 @@ class _Class:
         stored = dict(self.stored)
         definitions = dict(self.routine.locals)
         for name, text in reversed(self.routine.locals):
-            uses = sum(len(re.findall(rf"\b{name}\b", line)) for line in [*self.init.lines, *stored.values(), *definitions.values()])
+            uses = sum(
+                len(re.findall(rf"\b{name}\b", line))
+                for line in [*self.init.lines, *stored.values(), *definitions.values()]
+            )
             if uses == 1 and stored.get(name) == name:
                 # A name that only `forward` needs is stored without a detour.
                 stored[name] = text
@@ -273,7 +279,8 @@ class _Class:
         """``self.conv1``, or a look-up where the label is no identifier."""
         get = "get_parameter" if _is_parameter(step) else "get_submodule"
         if step.label_is_pattern:
-            return f'self.{get}(f"{self._in_forward(step.label)}")'
+            label = re.sub(r"\{.*?\}", lambda match: self._in_forward(match[0]), step.label)
+            return f'self.{get}(f"{label}")'
         if step.label.isidentifier():
             return f"self.{step.label}"
         head, *rest = step.label.split(".")
@@ -304,7 +311,10 @@ class _Class:
     def construct(self, step: Step) -> Part:
         """The expression that makes a step's module."""
         if step.routine is not None:
-            return Bracket(f"{step.routine.name}(", arguments([(self._by_place(step, i, n), t) for i, (n, t) in enumerate(step.arguments)]))
+            return Bracket(
+                f"{step.routine.name}(",
+                arguments([(self._by_place(step, i, n), t) for i, (n, t) in enumerate(step.arguments)]),
+            )
         if step.bodies:
             return self._sequence(step.bodies[0])
         call = step.stages[-1].module
@@ -318,7 +328,11 @@ class _Class:
         """Required arguments go by place, as long as none before them is left out; the rest by name."""
         assert step.routine is not None
         parameters = step.routine.parameters
-        if position < len(parameters) and parameters[position].name == name and parameters[position].default is REQUIRED:
+        if (
+            position < len(parameters)
+            and parameters[position].name == name
+            and parameters[position].default is REQUIRED
+        ):
             return None
         return name
 
@@ -395,7 +409,9 @@ class _Class:
 
     @staticmethod
     def _is_part(step: Step) -> bool:
-        return step.kind == "apply" or (step.kind == "repeat" and len(step.bodies[0]) == 1 and step.bodies[0][0].kind == "apply")
+        return step.kind == "apply" or (
+            step.kind == "repeat" and len(step.bodies[0]) == 1 and step.bodies[0][0].kind == "apply"
+        )
 
     def _part(self, step: Step) -> Part:
         return self.construct(step) if step.kind == "apply" else self._comprehension(step)
@@ -423,7 +439,12 @@ class _Class:
             one = modules[0]
             # Without the option, a numbered layer may have its name.
             free = not any(re.fullmatch(pattern, one.label) for pattern in self.patterns)
-            if one.label.isidentifier() and not one.label_is_pattern and free and not (one.bodies and self._dynamic(one.bodies[0])):
+            if (
+                one.label.isidentifier()
+                and not one.label_is_pattern
+                and free
+                and not (one.bodies and self._dynamic(one.bodies[0]))
+            ):
                 return one
         return None
 
@@ -465,7 +486,9 @@ class _Class:
         """An expression in which names of the constructor have become attributes."""
         known = {parameter.name for parameter in self.routine.parameters} | {name for name, _ in self.routine.locals}
         word = r"(?<![\w.\"'])[A-Za-z_]\w*"
-        return re.sub(word, lambda match: f"self.{self._store(match[0], match[0])}" if match[0] in known else match[0], text)
+        return re.sub(
+            word, lambda match: f"self.{self._store(match[0], match[0])}" if match[0] in known else match[0], text
+        )
 
     def _store(self, hint: str, text: str) -> str:
         """Keep a value of the constructor for `forward`; the attribute's name."""
@@ -555,7 +578,10 @@ class _Class:
         assert formula is not None
         if formula.helper:
             self.file.helpers.add(formula.helper)
-        guarded = [f"({e.text})" if e.loose and (formula.loose or f"{{{i}}}." in formula.pattern) else e.text for i, e in enumerate(inputs)]
+        guarded = [
+            f"({e.text})" if e.loose and (formula.loose or f"{{{i}}}." in formula.pattern) else e.text
+            for i, e in enumerate(inputs)
+        ]
         values = {name: self._in_forward(text) for name, text in formula.values.items()}
         return Expr(dataclasses.replace(formula, values=values).text(guarded), formula.loose)
 
@@ -564,27 +590,20 @@ class _Class:
     def _initialise(self, writer: Writer) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
         rules, exceptions = initial_values(self.file.plan.graph)
-        groups: list[tuple[list[str], dict[str, str]]] = []
-        for kind, rule in rules.items():
-            for kinds, entries in groups:
-                both = entries | rule.starts
-                # Kinds that differ only in having a bias share a rule; a slope's module has not even an empty one.
-                never = "nn.PReLU" in (kind, *kinds) and "bias" in both
-                alike = {**entries, **both} == {**rule.starts, **both} and not never
-                if alike and both.keys() - {"bias"} <= entries.keys() & rule.starts.keys():
-                    kinds.append(kind)
-                    entries.update(both)
-                    break
-            else:
-                groups += [([kind], dict(rule.starts))] if rule.starts else []
-        # A helper is a subclass: it comes after what it is derived from, whose rule it is subject to as well.
-        groups.sort(key=lambda group: any(_base(kind) in rules for kind in group[0]))
+        # A helper is a subclass, and subject to the rule for its base: it has one of its own, after that, where it differs.
+        derived = [kind for kind in rules if _base(kind) in rules]
+        plain = _together({kind: rules[kind].starts for kind in rules if kind not in derived})
+        others = {kind: rules[kind].starts for kind in derived if rules[kind].starts != rules[_base(kind)].starts}
+        groups = [*plain, *_together(others)]
         if groups:
             writer.line("for module in self.modules():")
             writer.indent += 1
             for kinds, entries in groups:
-                tested = [kind for kind in kinds if _base(kind) not in kinds]
-                writer.put("if isinstance", Bracket("(", ["module", tested[0] if len(tested) == 1 else f"({', '.join(tested)})"]), ":")
+                writer.put(
+                    "if isinstance",
+                    Bracket("(", ["module", kinds[0] if len(kinds) == 1 else f"({', '.join(kinds)})"]),
+                    ":",
+                )
                 writer.indent += 1
                 subject = [rule for kind, rule in rules.items() if kind in kinds or _base(kind) in kinds]
                 always = all(rule.biased == {True} for rule in subject)
@@ -598,6 +617,21 @@ class _Class:
             writer.indent -= 1
         for path, template in exceptions.items():
             writer.line(template.format(f"self.{path}" if path.isidentifier() else f'self.get_parameter("{path}")'))
+
+
+def _together(starts: dict[str, dict[str, str]]) -> list[tuple[list[str], dict[str, str]]]:
+    """Kinds of modules that start alike, where those without a bias are like those with one."""
+    groups: list[tuple[list[str], dict[str, str]]] = []
+    for kind, own in starts.items():
+        for kinds, entries in groups:
+            shared = entries.keys() & own.keys()
+            if (entries.keys() ^ own.keys()) <= {"bias"} and all(entries[name] == own[name] for name in shared):
+                kinds.append(kind)
+                entries.update(own)
+                break
+        else:
+            groups += [([kind], dict(own))] if own else []
+    return groups
 
 
 @dataclass(slots=True)

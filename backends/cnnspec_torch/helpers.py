@@ -124,6 +124,17 @@ class ChannelLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 ''',
+    "ScaledELU": '''\
+class ScaledELU(nn.Module):
+    """CELU; `nn.CELU` rounds `alpha` to float32 in its gradient."""
+
+    def __init__(self, alpha: float) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.alpha * F.elu(x / self.alpha)
+''',
     "StochasticDepth": '''\
 class StochasticDepth(nn.Module):
     """Drops each sample whole with probability ``p`` in training; scales the others."""

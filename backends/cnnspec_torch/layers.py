@@ -249,7 +249,13 @@ def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emissi
     kernels, strides, dilations = _windows(layers, places)
     dilated = _spread("dilation", dilations, 1)
     pads = _given_pads(layers, places)
-    if _symmetric(pads):
+    # PyTorch holds the padding against half of the kernel without its dilation.
+    accepted = all(
+        before <= k // 2
+        for layer, place, sides in zip(layers, places, pads, strict=True)
+        for (before, _), k in zip(sides, per_axis(layer, "kernel", layer.kernel, _rank(place)), strict=True)
+    )
+    if accepted and _symmetric(pads):
         paddings = _spread("padding", _befores(pads), 0)
         return [
             _one(
@@ -282,7 +288,7 @@ def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emissi
 def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emission]:
     kernels, strides, _ = _windows(layers, places)
     pads = _given_pads(layers, places)
-    if _symmetric(pads):
+    if _symmetric(pads) and not any(map(_refused_by_avg_pool3d, layers, places)):
         paddings = _spread("padding", _befores(pads), 0)
         # Without padding there is nothing to count.
         padded = any(pair != (0, 0) for sides in pads for pair in sides)
@@ -317,6 +323,14 @@ def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emissi
             )
         )
     return emissions
+
+
+def _refused_by_avg_pool3d(layer: AvgPool, place: Place) -> bool:
+    """Whether the kernel is larger than a volume without its padding: PyTorch then raises, in three dimensions only."""
+    kernel = per_axis(layer, "kernel", layer.kernel, _rank(place))
+    return _rank(place) == 3 and any(
+        isinstance(size, int) and size < reach for size, reach in zip(place.inputs[0][1:], kernel, strict=True)
+    )
 
 
 @emits_together(L2Pool)
@@ -804,7 +818,17 @@ def _elu(layers: Sequence[activation.Elu], places: Sequence[Place]) -> list[Emis
 
 @emits_together(activation.Celu)
 def _celu(layers: Sequence[activation.Celu], places: Sequence[Place]) -> list[Emission]:
-    return _with_alpha("nn.CELU", "F.celu", layers)
+    if all(_single(value) == value for layer in layers for value in (layer.alpha, 1 / layer.alpha)):
+        return _with_alpha("nn.CELU", "F.celu", layers)
+    # PyTorch's gradient of CELU takes alpha and its inverse in float32, whatever the precision; its ELU does not.
+    return [
+        _one(
+            _helper("ScaledELU", Argument(layer.alpha)),
+            Formula("{alpha} * F.elu({0} / {alpha})", {"alpha": layer.alpha}, loose=True),
+            finisher=True,
+        )
+        for layer in layers
+    ]
 
 
 @emits_together(activation.Gelu)

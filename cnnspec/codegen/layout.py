@@ -57,7 +57,12 @@ def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
     if isinstance(part, str) or len(line) <= WIDTH:
         return [line]
     if isinstance(part, Comprehension):
-        return [f"{pad}{before}*[", *lay_out("", part.element, indent + 1), f"{pad}{INDENT}{part.clause}", f"{pad}]{after}"]
+        return [
+            f"{pad}{before}*[",
+            *lay_out("", part.element, indent + 1),
+            f"{pad}{INDENT}{part.clause}",
+            f"{pad}]{after}",
+        ]
     if not part.parts:
         return [line]
     lines = [f"{pad}{before}{part.prefix}{part.head}"]
@@ -120,7 +125,11 @@ def join_else_if(writer: Writer) -> None:
     start = max(i for i, line in enumerate(writer.lines) if line == f"{pad}else:")
     body = writer.lines[start + 1 :]
     at_top = [line for line in body if not line.startswith(f"{pad}{INDENT * 2}")]
-    if not at_top or not at_top[0].startswith(f"{pad}{INDENT}if ") or any(not line.strip().startswith(("else:", "elif ")) for line in at_top[1:]):
+    if (
+        not at_top
+        or not at_top[0].startswith(f"{pad}{INDENT}if ")
+        or any(not line.strip().startswith(("else:", "elif ")) for line in at_top[1:])
+    ):
         return
     writer.lines[start:] = [f"{pad}el{body[0].strip()}", *(line[len(INDENT) :] for line in body[1:])]
     writer.forget()
@@ -137,7 +146,9 @@ def docstring(text: str, indent: int) -> list[str]:
     for number, paragraph in enumerate(paragraphs):
         first = f'{pad}"""' if number == 0 else pad
         # Narrower than a line: what nearly fits would be joined with its closing quotes.
-        wrapped = textwrap.wrap(paragraph, WIDTH - 8, initial_indent=first, subsequent_indent=pad, break_long_words=False)
+        wrapped = textwrap.wrap(
+            paragraph, WIDTH - 8, initial_indent=first, subsequent_indent=pad, break_long_words=False
+        )
         lines += wrapped or [""]
     return [*lines, f'{pad}"""']
 
@@ -157,7 +168,11 @@ def parsed(text: str, prefix: str = "") -> Part:
     if len(prefix) + len(text) < LONGEST_PART or not rest.endswith(")") or not re.fullmatch(r"[\w.]*", head):
         return f"{prefix}{text}"
     inner = _split(rest[:-1])
-    return f"{prefix}{text}" if inner is None else Bracket(f"{head}{opening}", [parsed(one) for one in inner], prefix=prefix)
+    return (
+        f"{prefix}{text}"
+        if inner is None
+        else Bracket(f"{head}{opening}", [parsed(one) for one in inner], prefix=prefix)
+    )
 
 
 def _split(text: str) -> list[str] | None:

@@ -118,7 +118,7 @@ def gather(body: list[Piece], results: tuple[int, ...]) -> list[Piece]:
     for piece in body:
         if piece.kind == "branch":
             piece.body = gather(piece.body, tuple(produced(piece)))
-    uses: dict[int, int] = {value: 1 for value in results}
+    uses: dict[int, int] = dict.fromkeys(results, 1)
     for piece in body:
         for value in used(piece):
             uses[value] = uses.get(value, 0) + 1

@@ -244,7 +244,9 @@ def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
         position = 0
         for piece in sequence:
             if piece.key in places:
-                position = order.index(piece.key) + 1 if piece.key not in order[position : position + 1] else position + 1
+                position = (
+                    order.index(piece.key) + 1 if piece.key not in order[position : position + 1] else position + 1
+                )
             else:
                 order.insert(position, piece.key)
                 places.add(piece.key)
@@ -264,7 +266,11 @@ class Names:
     """Explains values of one routine by its parameters and names."""
 
     def __init__(
-        self, uses: Sequence[tuple[int, Piece]], channels: Sequence[tuple[str, Values]], reserved: set[str], carried: Sequence[str] | None
+        self,
+        uses: Sequence[tuple[int, Piece]],
+        channels: Sequence[tuple[str, Values]],
+        reserved: set[str],
+        carried: Sequence[str] | None,
     ) -> None:
         """``channels`` are the varying channels of inputs with a name to wish for; ``carried`` the parameters of the model, if it is this."""
         self.uses = uses
@@ -327,7 +333,15 @@ class Names:
     def counter(self) -> Iterator[str]:
         """A variable for a loop, to be used again once the loop is over."""
         letters = (letter + number for number in ("", *map(str, range(2, 100))) for letter in "ijklmn")
-        taken = {*self.arguments, *self.implicit, *self.spec_locals, *self.used, *self.defined, *self.reserved, *self.open_loops}
+        taken = {
+            *self.arguments,
+            *self.implicit,
+            *self.spec_locals,
+            *self.used,
+            *self.defined,
+            *self.reserved,
+            *self.open_loops,
+        }
         name = next(name for name in letters if name not in taken)
         self.counters.add(name)
         self.open_loops.append(name)
@@ -426,17 +440,26 @@ class Names:
     def _expression(self, values: Values) -> str | None:
         """A product or quotient of a parameter and a number, or of two parameters."""
         known = self.candidates()
-        text = self._multiple(values, known)
-        if text is not None:
-            return text
         numbers = {n: h for n, h in known.items() if all(type(h[i]) is int and h[i] > 0 for i in values)}
         if not all(type(value) is int for value in values.values()):
             return None
+        # Of a few uses many a number is the same by chance: there, what two parameters say is more likely meant.
+        ways = [lambda: self._multiple(values, known), lambda: self._of_two(values, numbers)]
+        for way in ways if len(values) == len(self.uses) else reversed(ways):
+            text = way()
+            if text is not None:
+                return text
+        for name, has in numbers.items():
+            if len(set(values.values())) > 1 and all(has[i] // 2 == value for i, value in values.items()):
+                return f"{self.use(name)} // 2"
+        return None
+
+    def _of_two(self, values: Values, numbers: dict[str, Values]) -> str | None:
+        order = list(numbers)
         for one, a in numbers.items():
             for other, b in numbers.items():
-                if one < other and all(a[i] * b[i] == value for i, value in values.items()):
-                    first, second = sorted((one, other), key=list(known).index)
-                    return f"{self.use(first)} * {self.use(second)}"
+                if order.index(one) < order.index(other) and all(a[i] * b[i] == value for i, value in values.items()):
+                    return f"{self.use(one)} * {self.use(other)}"
                 if one != other and all(a[i] % b[i] == 0 and a[i] // b[i] == value for i, value in values.items()):
                     return f"{self.use(one)} // {self.use(other)}"
         return None
@@ -477,7 +500,9 @@ class Names:
                 same = {i: both[one][i] == both[other][i] for i in values}
                 symbol = "==" if all(same[i] == v for i, v in values.items()) else "!="
                 if symbol == "==" or all(same[i] != v for i, v in values.items()):
-                    texts = [self._local(n, more[n]) if n in more and n not in whole else self.use(n) for n in (one, other)]
+                    texts = [
+                        self._local(n, more[n]) if n in more and n not in whole else self.use(n) for n in (one, other)
+                    ]
                     return f"{texts[0]} {symbol} {texts[1]}"
         return None
 
@@ -503,7 +528,11 @@ def _loop_variables(body: Iterable[Piece]) -> Iterator[str]:
 
 def _compact(values: Values) -> Values:
     """Sizes such as 3x3 as one number, where all uses allow it; else as one for each axis in all of them."""
-    sizes = [value for value in values.values() if isinstance(value, tuple) and value and all(type(size) is int for size in value)]
+    sizes = [
+        value
+        for value in values.values()
+        if isinstance(value, tuple) and value and all(type(size) is int for size in value)
+    ]
     if not sizes or not all(type(value) is int or value in sizes for value in values.values()):
         return values
     if all(len(set(size)) == 1 for size in sizes):
@@ -629,7 +658,9 @@ class _Planner:
     def is_routine(self, piece: Piece) -> bool:
         if piece.definition:
             return True
-        return not self.dialect.inlines([(self.graphs[graph], use) for graph, use in self.instances[self._definition(piece)]])
+        return not self.dialect.inlines(
+            [(self.graphs[graph], use) for graph, use in self.instances[self._definition(piece)]]
+        )
 
     # -- routines
 
@@ -711,7 +742,12 @@ class _Planner:
         match piece.kind:
             case "node":
                 assert piece.node is not None
-                return repr(piece.node.layer) if exact else piece.node.layer.kind, label, len(piece.inputs), len(piece.outputs)
+                return (
+                    repr(piece.node.layer) if exact else piece.node.layer.kind,
+                    label,
+                    len(piece.inputs),
+                    len(piece.outputs),
+                )
             case "branch":
                 return piece.key, piece.taken, tuple(self._signature(p, exact) for p in piece.body)
             case "loop":
@@ -755,7 +791,8 @@ class _Planner:
                 continue
             values = names.used[parameter]
             by_use = {(graph, piece.path): values[i] for i, (graph, piece) in enumerate(uses)}
-            parameters.append(Parameter(parameter, by_use, self._default(by_use) if not model else values[0]))
+            default = values[0] if model else REQUIRED if parameter in names.implicit else self._default(by_use)
+            parameters.append(Parameter(parameter, by_use, default))
         parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
         shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
         shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
@@ -804,15 +841,21 @@ class _Planner:
                         raise Differ("a block that not every use has")
                     some = next(iter(slot.pieces.values()))
                     if not self.is_routine(some):
-                        inner = Body(list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts})
-                        inner.positional = self.dialect.opaque() and all(_by_position(piece.body) for piece in slot.pieces.values())
+                        inner = Body(
+                            list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts}
+                        )
+                        inner.positional = self.dialect.opaque() and all(
+                            _by_position(piece.body) for piece in slot.pieces.values()
+                        )
                         self._fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
                         slot.bodies = [inner]
                 case "branch":
                     slot.sides = self._sides(slot, body)
                     for side in (0, 1):
                         takers = [c for c in body.contexts if slot.sides[c] == side]
-                        inner = Body(takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers})
+                        inner = Body(
+                            takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers}
+                        )
                         inner.positional = body.positional
                         self._fill(inner, {c: slot.pieces[c].body if c in slot.pieces else [] for c in takers})
                         slot.bodies.append(inner)
@@ -890,7 +933,8 @@ class _Planner:
             if any(type(value) is not type(some) or len(value) != len(some) for value in values.values()):
                 raise Differ("lists of other lengths")
             parts = [
-                self.resolve({c: value[i] for c, value in values.items()}, body, names, f"{hint}_{i}") for i in range(len(some))
+                self.resolve({c: value[i] for c, value in values.items()}, body, names, f"{hint}_{i}")
+                for i in range(len(some))
             ]
             inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
             return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"
@@ -931,7 +975,9 @@ class _Planner:
                 all(values[t] == values[0] + t * steps[c] for t in range(len(values)))
                 for c, values in sequences.items() if steps[c] is not None
             ):  # fmt: skip
-                step = self.resolve({c: s if s is not None else known[0] for c, s in steps.items()}, body.outer, names, f"{hint}_step")
+                step = self.resolve(
+                    {c: s if s is not None else known[0] for c, s in steps.items()}, body.outer, names, f"{hint}_step"
+                )
                 start = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
                 if start == "0":
                     return i if step == "1" else f"{i} * {_tight(step)}"
@@ -941,18 +987,24 @@ class _Planner:
         if all(len({(type(v), v) for v in rest}) == 1 for rest in rests.values()):
             first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
             fallback = next(iter(rests.values()))[0]
-            rest = self.resolve({c: rests[c][0] if c in rests else fallback for c in sequences}, body.outer, names, hint)
+            rest = self.resolve(
+                {c: rests[c][0] if c in rests else fallback for c in sequences}, body.outer, names, hint
+            )
             return f"{_term(first)} if {i} == 0 else {_term(rest)}"
         if all(type(value) is int for values in sequences.values() for value in values):
             slopes = {c: rest[1] - rest[0] for c, rest in rests.items() if len(rest) > 1}
-            if slopes and all(rest[t] == rest[0] + t * slopes[c] for c, rest in rests.items() for t in range(len(rest)) if c in slopes):
+            if slopes and all(
+                rest[t] == rest[0] + t * slopes[c] for c, rest in rests.items() for t in range(len(rest)) if c in slopes
+            ):
                 some = next(iter(slopes.values()))
                 # As if the first turn belonged to the progression too.
                 whole = {
                     c: [rests[c][0] - slopes.get(c, some), *rests[c]] if c in rests else [0] for c in sequences
                 }  # fmt: skip
                 first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
-                rest = self._over_turns({c: values for c, values in whole.items() if len(values) > 1}, body, names, hint)
+                rest = self._over_turns(
+                    {c: values for c, values in whole.items() if len(values) > 1}, body, names, hint
+                )
                 return f"{_term(first)} if {i} == 0 else {rest}"
         raise Differ("values that follow no rule over the turns of a loop")
 
@@ -984,13 +1036,16 @@ class _Planner:
                 shapes.add(tuple(values[v] for v in piece.outputs))
         return shapes.pop() if len(shapes) == 1 else ()
 
-    def _argument(self, arguments: list[Argument], contexts: Sequence[int], body: Body, names: Names, hint: str) -> tuple[str | None, str] | None:
+    def _argument(
+        self, arguments: list[Argument], contexts: Sequence[int], body: Body, names: Names, hint: str
+    ) -> tuple[str | None, str] | None:
         """An argument's text in all uses, or None where it is the target's default everywhere."""
         first = arguments[0]
         if any(argument.name != first.name for argument in arguments):
             raise Differ("other arguments in other uses")
         if first.default is not REQUIRED and all(
-            type(argument.value) is type(argument.default) and argument.value == argument.default for argument in arguments
+            type(argument.value) is type(argument.default) and argument.value == argument.default
+            for argument in arguments
         ):
             return None
         values = {c: argument.value for c, argument in zip(contexts, arguments, strict=True)}
@@ -1027,7 +1082,9 @@ class _Planner:
                 raise Differ("no form that all uses share")
             stages.append(ResolvedStage(module, formula, stage.suffix, stage.attribute))
         formula = stages[-1].formula
-        constant = formula is not None and not any(_words(text) & {*names.used, *names.defined} for text in formula.values.values())
+        constant = formula is not None and not any(
+            _words(text) & {*names.used, *names.defined} for text in formula.values.values()
+        )
         functional = constant and not (some.named or some.node.weights or isinstance(flow, _Closed))
         label, pattern = ("", False) if functional else self._label(slot, body, names)
         step = Step(
@@ -1037,12 +1094,18 @@ class _Planner:
         flow.connect(step, slot)
         return step
 
-    def _formula(self, formulas: list[Formula], contexts: Sequence[int], body: Body, names: Names, label: str) -> Expression:
+    def _formula(
+        self, formulas: list[Formula], contexts: Sequence[int], body: Body, names: Names, label: str
+    ) -> Expression:
         first = formulas[0]
-        if any(formula.pattern != first.pattern or formula.values.keys() != first.values.keys() for formula in formulas):
+        if any(
+            formula.pattern != first.pattern or formula.values.keys() != first.values.keys() for formula in formulas
+        ):
             raise Differ("other formulas in other uses")
         values = {
-            name: self.resolve({c: f.values[name] for c, f in zip(contexts, formulas, strict=True)}, body, names, f"{label}_{name}")
+            name: self.resolve(
+                {c: f.values[name] for c, f in zip(contexts, formulas, strict=True)}, body, names, f"{label}_{name}"
+            )
             for name in first.values
         }
         return Expression(first.pattern, values, first.loose, first.helper)
@@ -1276,7 +1339,8 @@ class _Flow:
         use_of = {c: self._use(slot, c) for c in slot.pieces}
         self.step_of[id(slot)] = step
         reads = [
-            [(use_of[c], piece.inputs[position]) for c, piece in slot.pieces.items()] for position in range(len(some.inputs))
+            [(use_of[c], piece.inputs[position]) for c, piece in slot.pieces.items()]
+            for position in range(len(some.inputs))
         ]
         writes: list[int | list[tuple[int, int]]] = []
         for position, output in enumerate(some.outputs):
@@ -1337,7 +1401,9 @@ class _Flow:
             self.by_step[id(step)] = (step, reads, written, at)
         outputs = []
         for position in range(len(self.uses[0][1].outputs)):
-            definition = self._read([(use, piece.outputs[position]) for use, (_, piece) in enumerate(self.uses)], copying)
+            definition = self._read(
+                [(use, piece.outputs[position]) for use, (_, piece) in enumerate(self.uses)], copying
+            )
             self.read_at[definition].append(self.position)
             outputs.append(definition)
         names = self._name_all()
@@ -1383,7 +1449,9 @@ class _Flow:
 
     def _with_better_name(self, names: dict[int, str], key: int, outputs: list[int]) -> dict[int, str]:
         """The names, with that of what a variable turns into for the variable itself, or of what it comes from, where that works."""
-        steps = [(reads, written) for _, reads, written, _ in self.by_step.values() if len(reads) == 1 and len(written) == 1]
+        steps = [
+            (reads, written) for _, reads, written, _ in self.by_step.values() if len(reads) == 1 and len(written) == 1
+        ]
         after = [self.find(written[0]) for reads, written in steps if self.find(reads[0]) == key]
         before = [self.find(reads[0]) for reads, written in steps if self.find(written[0]) == key]
         for other in (*after, *before):
@@ -1455,7 +1523,9 @@ class _Flow:
             if own and len(written) == 1:
                 labels.setdefault(self.find(written[0]), safe(own))
             for definition in reads:
-                readers.setdefault(self.find(definition), []).append((len(reads), self.find(written[0]) if written else -1))
+                readers.setdefault(self.find(definition), []).append(
+                    (len(reads), self.find(written[0]) if written else -1)
+                )
             for definition in written:
                 if len(reads) == 1:
                     source.setdefault(self.find(definition), self.find(reads[0]))
@@ -1581,4 +1651,17 @@ def _chained(body: Iterable[Piece], current: int, single: Callable[[Node], bool]
     return now
 
 
-__all__ = ["Call", "Dialect", "Differ", "Expression", "Parameter", "Plan", "Routine", "Step", "chain", "literal", "plan", "produced"]
+__all__ = [
+    "Call",
+    "Dialect",
+    "Differ",
+    "Expression",
+    "Parameter",
+    "Plan",
+    "Routine",
+    "Step",
+    "chain",
+    "literal",
+    "plan",
+    "produced",
+]

@@ -15,6 +15,7 @@ from typing import TypeVar
 from cnnspec import api
 from cnnspec.diagnostics import SpecError
 from cnnspec.graph import Graph
+from cnnspec.layers.normalisation import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Normalisation
 from cnnspec.shapes import Dim
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ MOST_VALUES = 3000
 """Larger values, for one sample, are refused: a network is to cost milliseconds."""
 MOST_CHANNELS = 24
 MOST_PARAMETERS = 20_000
+LEAST_NORMALISED = 6
+LEAST_BATCH = 3
 STATEMENTS = (3, 9)
 TRIES = 12
 
@@ -72,7 +75,7 @@ class _Author:
             sizes = [self.random.randint(5, largest) for _ in range(rank)]
             if rank > 1 and self.chance(0.3):
                 sizes = [sizes[0]] * rank
-            shape = (self.random.choice((1, 2, 3, 3, 4, 6, 8)), *sizes)
+            shape = (self.random.choice((1, 2, 3, 3, 4, 6, 8) if prod(sizes) < 200 else (1, 2, 3, 3, 4)), *sizes)
         else:
             shape = (self.random.randint(5, largest),)
         self.width = "width" if self.chance(0.2) else ""
@@ -94,7 +97,7 @@ class _Author:
         blocks, body = self.blocks, self.body
         self.blocks, self.body = [*blocks, block] if block else blocks, [*body, *statement.split("\n")]
         graph = _loaded(self.text(["x -> identity"]))
-        if graph is not None and _small(graph):
+        if graph is not None and _small(graph) and _well_conditioned(graph):
             self.shape = _output_shape(graph)
             return True
         self.blocks, self.body = blocks, body
@@ -124,9 +127,9 @@ class _Author:
         if self.chance(0.15):
             self.add(f"auxiliary output hint = x -> {self.head(self.random.randint(2, 4))}")
         if self.chance(0.2):
-            self.add(f"output first = x -> {self.head(self.random.randint(2, 5))}")
-            self.add(f"output second = x -> {self.lone_layer()}") or self.add("output second = x -> tanh")
-            return
+            first = self.add(f"output first = x -> {self.head(self.random.randint(2, 5))}")
+            if self.add(f"output second = x -> {self.lone_layer()}") or first:
+                return
         if self.chance(0.85):
             classes = self.random.randint(2, 7)
             for _ in range(3):
@@ -262,7 +265,7 @@ class _Author:
                 self.call("elu", self.sometimes(0.5, self.real(0.3, 1.5))),
                 "selu",
                 self.call("celu", self.sometimes(0.5, self.real(0.3, 1.5))),
-                self.call("gelu", self.sometimes(0.4, "approximate = tanh")),
+                self.call("gelu", self.sometimes(0.4, 'approximate = "tanh"')),
                 "silu",
                 "mish",
                 "sigmoid",
@@ -656,6 +659,27 @@ def _small(graph: Graph) -> bool:
     if sum(weight.size for weight in graph.state.values()) > MOST_PARAMETERS:
         return False
     return all(prod(shape) <= MOST_VALUES and (len(shape) == 1 or shape[0] <= MOST_CHANNELS) for shape in shapes)
+
+
+def _well_conditioned(graph: Graph) -> bool:
+    """Whether no norm takes its mean over a few values: what it gives then is little but their signs, and rounding."""
+    for node in graph.layers:
+        if isinstance(node.layer, Normalisation):
+            channels, *sizes = _known(graph.shape(node.inputs[0]))
+            match node.layer:
+                case BatchNorm():
+                    count = LEAST_BATCH * prod(sizes)
+                case LayerNorm(axes="channels"):
+                    count = channels
+                case GroupNorm():
+                    count = channels // node.layer.groups * prod(sizes)
+                case InstanceNorm():
+                    count = prod(sizes)
+                case _:
+                    continue
+            if count < LEAST_NORMALISED:
+                return False
+    return True
 
 
 def _known(shape: Sequence[Dim]) -> Shape:

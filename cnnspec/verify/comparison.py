@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
+from cnnspec.backend import Precision
 from cnnspec.graph import Graph, Node
 from cnnspec.shapes import show
-from cnnspec.verify.exchange import Observation, Outcome, Setting
+from cnnspec.verify.exchange import Course, Observation, Outcome, Setting, Slopes
 from cnnspec.weights import known
 
 if TYPE_CHECKING:
@@ -27,6 +28,27 @@ GATES = {
 """The largest error, relative to the largest magnitude of each array, that counts as agreement.
 
 Rounding stays a thousand times below the one for float64, and five times below those for float32.
+"""
+
+STEP_GATES: dict[Precision, float] = {"float64": 1e-10, "float32": 1e-4}
+"""The same for gradients, and for weights after steps of training."""
+
+SLACK = 10.0
+"""How many times the yardstick's error a gradient in float32 may be off where that is more than the gate.
+
+In a deep network float32 puts some of millions of values on the other side of a kink, and gradients jump there.
+"""
+
+INEXACT_GATE = 1e-7
+"""In place of the gates for float64, for gradients that a framework multiplies by a constant of float32."""
+
+DIRECTION_GATE = 1e-4
+"""The same for a gradient along a direction against a difference, of which rounding and kinks leave few digits."""
+
+NEGLIGIBLE = 1e-9
+"""A gradient whose values are all smaller than this part of the network's largest is zero but for rounding.
+
+So is that of a bias before a batch norm in training.  It is measured against the network's largest.
 """
 
 SMALLEST_PEAK = 1e-3
@@ -70,6 +92,40 @@ class Verdict:
     problems: tuple[str, ...]
     ok: bool
     divergence: Divergence | None = field(default=None)
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """Of each output, by name, and of each part of the state that was compared, by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Gradients, or weights after steps of training, of one target against the reference's.
+
+    ``errors`` are by key, and by ``input NAME``; ``steps`` has the largest of each step of training.  ``loose`` are the
+    names that are judged by `INEXACT_GATE`.
+    """
+
+    errors: Mapping[str, float]
+    gate: float
+    steps: tuple[float, ...]
+    loose: frozenset[str]
+    problems: tuple[str, ...]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """What differs by more than its gate."""
+        return tuple(name for name, error in self.errors.items() if error > self.gate_of(name))
+
+    @property
+    def ok(self) -> bool:
+        return not self.wrong and not self.problems
+
+    @property
+    def worst(self) -> str:
+        """The name of what differs most, as a part of what it may; empty where there is nothing."""
+        return max(self.errors, key=lambda name: self.errors[name] / self.gate_of(name), default="")
+
+    def gate_of(self, name: str) -> float:
+        return max(self.gate, INEXACT_GATE) if name in self.loose else self.gate
 
 
 def relative_error(reference: Array, other: Array) -> float:
@@ -93,17 +149,11 @@ def _ratio(reference: Array, other: Array, peak: float) -> float:
 
 def observed_error(reference: Observation, other: Observation) -> float:
     """The relative error of a layer's result, from what was kept of it."""
-    import numpy
-
-    if reference.shape != other.shape or not (isfinite(reference.peak) and isfinite(other.peak)):
-        return inf
-    if not (numpy.isfinite(reference.values).all() and numpy.isfinite(other.values).all()):
-        return inf
-    return _ratio(reference.values, other.values, max(reference.peak, SMALLEST_PEAK))
+    return _distance(reference, other, max(reference.peak, SMALLEST_PEAK))
 
 
 def judge(graph: Graph, setting: Setting, batch: int, reference: Outcome, other: Outcome) -> Verdict:
-    """Compare a target's pass with the reference's, and with what the graph promises.
+    """Compare a target's pass with the reference's in float64, and with what the graph promises.
 
     The reference itself is judged in the same way, against itself: that finds what is missing, of a wrong shape or no
     number. Layers count for the verdict in float64 only: in float32 the rounding of a layer deep inside may grow large
@@ -129,7 +179,91 @@ def judge(graph: Graph, setting: Setting, batch: int, reference: Outcome, other:
         problems=tuple(problems),
         ok=ok,
         divergence=None if ok else _divergence(graph, gate, reference, other, outputs, layers, state),
+        errors={**{f"output {name}": error for name, error in outputs.items()}, **state},
     )
+
+
+def judge_slopes(
+    graph: Graph, setting: Setting, reference: Slopes, other: Slopes, inexact: Collection[str], unit: float = 0.0
+) -> Comparison:
+    """Compare a target's gradients with the reference's in float64.
+
+    ``inexact`` are the kinds of layers whose gradient one of them rounds; ``unit`` is the yardstick's own error.
+    """
+    largest = max((seen.peak for seen in reference.weights.values()), default=0.0)
+    errors: dict[str, float] = {}
+    problems: list[str] = []
+    for prefix, here, there in (
+        ("input ", reference.inputs, other.inputs),
+        ("", reference.weights, other.weights),
+    ):
+        for name, expected in here.items():
+            if name in there:
+                scale = expected.peak if expected.peak > NEGLIGIBLE * largest else largest
+                errors[prefix + name] = _distance(expected, there[name], scale)
+            else:
+                problems.append(f"there is no gradient of `{name}`")
+    gate = STEP_GATES[setting.precision]
+    if setting.precision == "float32" and isfinite(unit):
+        gate = max(gate, SLACK * unit)
+    return Comparison(errors, gate, (), _before(graph, inexact), tuple(problems))
+
+
+def judge_course(
+    graph: Graph,
+    course: Course,
+    reference: Sequence[Mapping[str, Observation]],
+    other: Sequence[Mapping[str, Observation]],
+    inexact: Collection[str],
+) -> Comparison:
+    """Compare a target's weights and running statistics after each step of training with the reference's.
+
+    In float32 the other has fewer steps.  From the second step on what one layer rounds has gone through all others.
+    """
+    errors: dict[str, float] = {}
+    steps = []
+    missing: dict[str, None] = {}
+    for here, there in zip(reference, other, strict=False):
+        found = {
+            key: _distance(seen, there[key], max(seen.peak, SMALLEST_PEAK))
+            for key, seen in here.items()
+            if key in there
+        }
+        missing.update(dict.fromkeys(key for key in here if key not in there))
+        steps.append(max(found.values(), default=0.0))
+        errors = {key: max(error, errors.get(key, 0.0)) for key, error in found.items()}
+    touched = any(node.layer.kind in inexact for node in graph.layers)
+    return Comparison(
+        errors,
+        STEP_GATES[course.precision],
+        tuple(steps),
+        frozenset(errors) if touched else frozenset(),
+        tuple(f"`{key}` is missing from the state" for key in missing),
+    )
+
+
+def _before(graph: Graph, kinds: Collection[str]) -> frozenset[str]:
+    """What the gradient reaches through a layer of these kinds: keys of weights, and ``input NAME``."""
+    values: set[int] = set()
+    names: set[str] = set()
+    for node in reversed(graph.layers):
+        if not values.isdisjoint(node.outputs):
+            names.update(node.key(weight) for weight in node.weights)
+            values.update(node.inputs)
+        elif node.layer.kind in kinds:
+            values.update(node.inputs)
+    return frozenset(names | {f"input {port.name}" for port in graph.inputs if port.value in values})
+
+
+def _distance(reference: Observation, other: Observation, scale: float) -> float:
+    """The largest difference over ``scale``; infinite where shapes differ or a value is not finite."""
+    import numpy
+
+    if reference.shape != other.shape or not (isfinite(reference.peak) and isfinite(other.peak)):
+        return inf
+    if not (numpy.isfinite(reference.values).all() and numpy.isfinite(other.values).all()):
+        return inf
+    return _ratio(reference.values, other.values, scale)
 
 
 def _broken_promises(graph: Graph, setting: Setting, batch: int, outcome: Outcome) -> Iterator[str]:

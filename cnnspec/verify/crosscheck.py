@@ -5,18 +5,32 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from cnnspec.backend import Backend, backends
 from cnnspec.diagnostics import nearest
 from cnnspec.graph import Graph
 from cnnspec.shapes import Symbolic, show
-from cnnspec.verify.comparison import judge
-from cnnspec.verify.exchange import SETTINGS, Job, read_result, write_job
+from cnnspec.verify.comparison import Comparison, judge, judge_course, judge_slopes
+from cnnspec.verify.exchange import (
+    Course,
+    Job,
+    Level,
+    Result,
+    Search,
+    Setting,
+    read_result,
+    read_search,
+    write_job,
+)
 from cnnspec.verify.processes import run
-from cnnspec.verify.report import Report, Row, Target
+from cnnspec.verify.report import CourseRow, Report, Row, SlopeRow, Target
 
 SMALLEST_BATCH = 2
+ALL = ("all",)
+"""In place of targets: everything that can run."""
 
 
 class Unverifiable(Exception):
@@ -29,17 +43,22 @@ def verify(
     *,
     targets: Sequence[str] | None = None,
     sources: Mapping[str, str] | None = None,
+    level: Level = "gradient",
+    steps: int = 5,
     seed: int = 0,
     batch: int = 3,
     timeout: float = 600.0,
     progress: Callable[[str], None] | None = None,
+    meter: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Report:
     """Run a network on several targets, each in a process of its own, and compare all of them with the first.
 
     ``targets`` are names such as ``keras-jax``; left out, the first one of each installed backend that can run, those
-    before all others that have no code and evaluate the network by definition.
+    before all others that have no code and evaluate the network by definition; ``["all"]`` is every one that can run.
+    ``level`` is how far the comparison goes, ``steps`` how many steps of training the last level has.
     ``sources`` has source to check in place of what a backend would emit, by the backend's name.  ``timeout`` is for
-    each target, in seconds.  ``progress`` is told in words what happens.
+    each target, in seconds.  ``progress`` is told in words what happens, ``meter`` the share of each target's work that
+    is done.
 
     Raises `Unverifiable` where it cannot begin, and `UnsupportedLayer` where a backend cannot express a layer.  What
     goes wrong within a target's process is in the report.
@@ -55,30 +74,55 @@ def verify(
             raise Unverifiable(
                 f"the input `{port.name}` is {show(shape)}: give it a size to run at, as in `--input 3x64x64`"
             )
+    if steps < 1:
+        raise Unverifiable(f"there is nothing to compare after {steps} steps of training")
     chosen = _choose(targets)
     emitted = {
         one.name: sources[one.name] if sources and one.name in sources else one.emit(graph, probes)
         for one in dict.fromkeys(chosen.values())
     }
+    heard = progress or (lambda _: None)
+    watched = meter or (lambda _: None)
     with tempfile.TemporaryDirectory(prefix="cnnspec-verify-") as place:
-        folders: dict[str, Path] = {}
-        for number, (target, one) in enumerate(chosen.items()):
-            folders[target] = Path(place) / str(number)
-            folders[target].mkdir()
-            write_job(folders[target], Job(one.name, target, seed, batch), graph, emitted[one.name])
-        endings = run(folders, timeout, progress or (lambda _: None))
-        results = {target: read_result(folders[target]) for target, ending in endings.items() if not ending.failure}
-    rows: list[Row] = []
-    if results:
-        reference = next(iter(results.values()))
-        rows = [
-            Row(target, setting, judge(graph, setting, batch, reference.outcomes[setting], result.outcomes[setting]))
-            for target, result in results.items()
-            for setting in SETTINGS
-        ]
+
+        def folders(kind: str, jobs: Mapping[str, Job]) -> dict[str, Path]:
+            made = {}
+            for number, (target, job) in enumerate(jobs.items()):
+                made[target] = Path(place) / f"{kind}{number}"
+                made[target].mkdir()
+                write_job(made[target], job, graph, emitted[job.backend])
+            return made
+
+        jobs = {target: Job(one.name, target, seed, batch, level, steps) for target, one in chosen.items()}
+        places = folders("run", jobs)
+        endings = run(places, timeout, heard, watched)
+        results = {target: read_result(places[target]) for target, ending in endings.items() if not ending.failure}
+        reference = next(iter(results), "")
+        yardstick = next((target for target in results if chosen[target].yardstick), "")
+        rows, slopes, courses = _compare(graph, batch, results, yardstick)
+        # A second look, at what is wrong where it shows in float64.
+        compared: tuple[SlopeRow | CourseRow, ...] = (*slopes, *courses)
+        failed: list[Row | SlopeRow | CourseRow] = [row for row in rows if not row.verdict.ok]
+        failed += [row for row in compared if not row.comparison.ok]
+        wrong = dict.fromkeys(row.target for row in failed if row.precision == "float64" and row.target != reference)
+        definition = next((one.name for one in backends().values() if not one.emits and _ready(one)), "")
+        suspects = {
+            target: replace(jobs[target], definition=definition)
+            for target in wrong
+            if definition and chosen[target].emits
+        }
+        searches: dict[str, Search] = {}
+        if suspects:
+            heard(f"runs every layer of {', '.join(suspects)} alone")
+            places = folders("search", suspects)
+            ends = run(places, timeout, heard, watched)
+            searches = {target: read_search(places[target]) for target, end in ends.items() if not end.failure}
     return Report(
         model=graph.name,
-        reference=next(iter(results), ""),
+        reference=reference,
+        definition=definition,
+        yardstick=yardstick,
+        level=level,
         seed=seed,
         batch=batch,
         seconds=time.monotonic() - began,
@@ -89,28 +133,85 @@ def verify(
                 ending.seconds,
                 ending.failure,
                 ending.log,
+                sha256(emitted[chosen[target].name].encode()).hexdigest() if chosen[target].emits else "",
             )
             for target, ending in endings.items()
         ),
         rows=tuple(rows),
-        layers=len(graph.layers),
-        sources=graph.sources,
+        slopes=tuple(slopes),
+        courses=tuple(courses),
+        directions=tuple((target, one) for target, result in results.items() for one in result.directions),
+        searches=searches,
+        graph=graph,
     )
+
+
+def _compare(
+    graph: Graph, batch: int, results: Mapping[str, Result], yardstick: str
+) -> tuple[list[Row], list[SlopeRow], list[CourseRow]]:
+    """Every target against what the first one has in float64, the first one too."""
+    rows: list[Row] = []
+    slopes: list[SlopeRow] = []
+    courses: list[CourseRow] = []
+    if not results:
+        return rows, slopes, courses
+    first = next(iter(results.values()))
+
+    def compare_slopes(target: str, setting: Setting, unit: float = 0.0) -> Comparison:
+        truth = first.slopes[Setting("float64", setting.mode)]
+        result = results[target]
+        return judge_slopes(graph, setting, truth, result.slopes[setting], first.inexact | result.inexact, unit)
+
+    units: dict[Setting, float] = {}
+    if yardstick:
+        for setting in results[yardstick].slopes:
+            errors = compare_slopes(yardstick, setting).errors
+            units[setting] = max(errors.values(), default=0.0)
+    for target, result in results.items():
+        rows += [
+            Row(
+                target, setting, judge(graph, setting, batch, first.outcomes[Setting("float64", setting.mode)], outcome)
+            )
+            for setting, outcome in result.outcomes.items()
+        ]
+        slopes += [
+            SlopeRow(target, setting, compare_slopes(target, setting, units.get(setting, 0.0)))
+            for setting in result.slopes
+        ]
+        courses += [
+            CourseRow(
+                target,
+                course,
+                judge_course(
+                    graph,
+                    course,
+                    first.courses[Course("float64", course.method)],
+                    states,
+                    first.inexact | result.inexact,
+                ),
+            )
+            for course, states in result.courses.items()
+        ]
+    return rows, slopes, courses
+
+
+def _ready(one: Backend) -> bool:
+    return one.missing(one.targets[0]) is None
 
 
 def _choose(wanted: Sequence[str] | None) -> dict[str, Backend]:
     """The backend of every target to run, in the order asked for."""
-    owners = {target: one for one in backends().values() for target in one.targets}
-    if wanted is None:
+    # What evaluates the definition itself goes first, and so is what the others are compared with.
+    ranked = sorted(backends().values(), key=lambda one: (one.emits, not one.yardstick))
+    owners = {target: one for one in ranked for target in one.targets}
+    if wanted is None or tuple(wanted) == ALL:
         chosen: dict[str, Backend] = {}
         absent = {}
-        # What evaluates the definition itself goes first, and so is what the others are compared with.
-        for one in sorted(backends().values(), key=lambda one: one.emits):
+        for one in ranked:
             missing = {target: one.missing(target) for target in one.targets}
             ready = [target for target, what in missing.items() if what is None]
-            if ready:
-                chosen[ready[0]] = one
-            else:
+            chosen.update(dict.fromkeys(ready if wanted else ready[:1], one))
+            if not ready:
                 absent.update(missing)
         hint = "".join(f"; cannot run {target}: {what}" for target, what in absent.items())
     else:

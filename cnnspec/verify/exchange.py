@@ -47,7 +47,6 @@ SETTINGS = (
 )
 
 
-
 class Course(NamedTuple):
     """Some steps of training."""
 
@@ -147,8 +146,8 @@ class Job:
 class Result:
     """What a target made of all passes.
 
-    ``inexact`` has the kinds of layers whose gradient its framework rounds to float32; ``directions`` are from a target
-    without code alone.
+    What has no code computes in float64 alone, and has ``directions``.  ``inexact`` has the kinds of layers whose
+    gradient the framework rounds to float32.
     """
 
     versions: dict[str, str]
@@ -262,7 +261,9 @@ def read_result(folder: Path) -> Result:
     return Result(
         versions=result["versions"],
         outcomes={
-            setting: _read_outcome(folder, setting, result["outcomes"]["-".join(setting)]) for setting in SETTINGS
+            setting: _read_outcome(folder, setting, result["outcomes"]["-".join(setting)])
+            for setting in SETTINGS
+            if "-".join(setting) in result["outcomes"]
         },
         slopes=slopes,
         courses=courses,

@@ -45,7 +45,7 @@ class Sgd:
     def step(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> dict[str, Array]:
         rate = self.rate * self.fall**self.steps
         self.steps += 1
-        after = {}
+        after: dict[str, Array] = {}
         for key, gradient in clipped(gradients).items():
             moved = gradient + self.decay * weights[key]
             if key in self.velocities:
@@ -75,7 +75,7 @@ class Adam:
         self.steps += 1
         size = self.rate / (1 - self.beta1**self.steps)
         correction = sqrt(1 - self.beta2**self.steps)
-        after = {}
+        after: dict[str, Array] = {}
         for key, gradient in clipped(gradients).items():
             first = self.first[key] = self.beta1 * self.first.get(key, 0.0) + (1 - self.beta1) * gradient
             second = self.second[key] = self.beta2 * self.second.get(key, 0.0) + (1 - self.beta2) * gradient**2

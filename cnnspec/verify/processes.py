@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnspec.verify.exchange import read_progress
+
 LOG_LINES = 15
 """How many of the last lines a failed process wrote are shown."""
 POLL = 0.02
@@ -32,14 +34,23 @@ class _Running:
     started: float
 
 
-def run(folders: Mapping[str, Path], timeout: float, progress: Callable[[str], None]) -> dict[str, Ending]:
-    """Run the worker for each target's folder; a process that takes longer than ``timeout`` seconds is ended."""
+def run(
+    folders: Mapping[str, Path],
+    timeout: float,
+    progress: Callable[[str], None],
+    meter: Callable[[Mapping[str, float]], None] = lambda _: None,
+) -> dict[str, Ending]:
+    """Run the worker for each target's folder; a process that takes longer than ``timeout`` seconds is ended.
+
+    ``meter`` is told how much of each target's work is done, from 0 to 1, whenever that has changed.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     together = min(cores, len(folders))
     environment = _environment(max(1, cores // together))
     waiting = list(folders)
     running: dict[str, _Running] = {}
     endings: dict[str, Ending] = {}
+    told: dict[str, float] = {}
     try:
         while waiting or running:
             while waiting and len(running) < together:
@@ -60,10 +71,19 @@ def run(folders: Mapping[str, Path], timeout: float, progress: Callable[[str], N
                 del running[target]
                 endings[target] = Ending(seconds, failure, _last_lines(folders[target]) if failure else "")
                 progress(f"{target} failed: {failure}" if failure else f"{target} is done after {seconds:.1f} s")
+            shares = {target: 1.0 if target in endings else _share(folder) for target, folder in folders.items()}
+            if shares != told:
+                told = shares
+                meter(shares)
     finally:
         for one in running.values():
             _end(one.process)
     return {target: endings[target] for target in folders}
+
+
+def _share(folder: Path) -> float:
+    done, of = read_progress(folder)
+    return done / of
 
 
 def _start(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

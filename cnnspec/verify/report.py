@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from cnnspec.backend import Precision
 from cnnspec.diagnostics import Diagnostic, render
+from cnnspec.graph import Graph
 from cnnspec.shapes import show
-from cnnspec.verify.comparison import GATES, Divergence, Verdict
-from cnnspec.verify.exchange import SETTINGS, Setting
+from cnnspec.verify.comparison import DIRECTION_GATE, GATES, INEXACT_GATE, Comparison, Divergence, Verdict
+from cnnspec.verify.exchange import SETTINGS, Course, Direction, Fault, Level, Search, Setting
 
 PROBLEMS = 10
 """How many lines of them are shown."""
@@ -18,13 +20,17 @@ PROBLEMS = 10
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target that took part: ``failure`` says how its process ended if not well, ``log`` is what it wrote last."""
+    """A target that took part: ``failure`` says how its process ended if not well, ``log`` is what it wrote last.
+
+    ``source_hash`` is the SHA-256 of its code; empty where it has none.
+    """
 
     name: str
     versions: dict[str, str]
     seconds: float
     failure: str = ""
     log: str = ""
+    source_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +41,93 @@ class Row:
     setting: Setting
     verdict: Verdict
 
+    @property
+    def precision(self) -> Precision:
+        return self.setting.precision
+
+
+@dataclass(frozen=True, slots=True)
+class SlopeRow:
+    """One target's gradients in one setting, against the reference's."""
+
+    target: str
+    setting: Setting
+    comparison: Comparison
+
+    @property
+    def precision(self) -> Precision:
+        return self.setting.precision
+
+
+@dataclass(frozen=True, slots=True)
+class CourseRow:
+    """One target's steps of training, against the reference's."""
+
+    target: str
+    course: Course
+    comparison: Comparison
+
+    @property
+    def precision(self) -> Precision:
+        return self.course.precision
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines of cells, the first one of headings, under a title."""
+
+    title: str
+    lines: tuple[tuple[str, ...], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a cross-check found.  ``reference`` is the target that all are compared with; empty where none ran."""
+    """What a cross-check found.
+
+    ``reference`` is the target that all are compared with; empty where none ran.  ``yardstick`` is the one in whose
+    float32 rounding that of the others is told; empty where it did not run.  ``definition`` is the backend whose inputs
+    the layers were given in ``searches``, which are by target.
+    """
 
     model: str
     reference: str
+    definition: str
+    yardstick: str
+    level: Level
     seed: int
     batch: int
     seconds: float
     targets: tuple[Target, ...]
     rows: tuple[Row, ...]
-    layers: int
-    """How many layers the network has."""
-    sources: Mapping[str, str]
+    slopes: tuple[SlopeRow, ...]
+    courses: tuple[CourseRow, ...]
+    directions: tuple[tuple[str, Direction], ...]
+    searches: Mapping[str, Search]
+    graph: Graph
 
     @property
     def ok(self) -> bool:
         """Whether every target ran and agrees with the reference."""
-        return not any(target.failure for target in self.targets) and all(row.verdict.ok for row in self.rows)
+        return (
+            not any(target.failure for target in self.targets)
+            and all(row.verdict.ok for row in self.rows)
+            and all(row.comparison.ok for row in self.compared)
+            and all(one.error <= DIRECTION_GATE for _, one in self.directions)
+        )
+
+    @property
+    def compared(self) -> tuple[SlopeRow | CourseRow, ...]:
+        """What there is besides forward passes."""
+        return (*self.slopes, *self.courses)
+
+    @property
+    def layers(self) -> int:
+        """How many layers the network has."""
+        return len(self.graph.layers)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """For each target that disagrees, the first place where it does, from its first setting that fails.
+        """For each target that disagrees, the layer at fault, then the first place where a whole pass shows it.
 
         Where the reference itself fails, that comes alone: what differs from it says nothing then.
         """
@@ -67,12 +136,65 @@ class Report:
             if not row.verdict.ok:
                 first.setdefault(row.target, row)
         if self.reference in first:
-            first = {self.reference: first[self.reference]}
-        return tuple(
-            self._diagnostic(row, row.verdict.divergence)
-            for row in first.values()
-            if row.verdict.divergence is not None
+            worst = first[self.reference]
+            return (self._diagnostic(worst, worst.verdict.divergence),) if worst.verdict.divergence else ()
+        found: list[Diagnostic] = []
+        for target in self.targets:
+            search = self.searches.get(target.name, Search((), ()))
+            if search.faults:
+                found.append(self._alone(target.name, search))
+            guilty = first.get(target.name)
+            if guilty is not None and guilty.verdict.divergence is not None:
+                found.append(self._diagnostic(guilty, guilty.verdict.divergence))
+            elif guilty is None and not search.faults:
+                found += self._backwards(target.name, search)
+        return tuple(found)
+
+    def _alone(self, target: str, search: Search) -> Diagnostic:
+        """The first layer that goes wrong by itself."""
+        path = search.faults[0].path
+        faults = [fault for fault in search.faults if fault.path == path and fault.mode == search.faults[0].mode]
+        others = list(dict.fromkeys(fault.path for fault in search.faults if fault.path != path))
+        node = next(node for node in self.graph.layers if node.path == path)
+        gate = GATES[Setting("float64", faults[0].mode)]
+        help = f"it was given the inputs that {self.definition} computed, so that no other layer can be at fault"
+        if others:
+            named = ", ".join(f"`{other}`" for other in others[:PROBLEMS])
+            more = f" and {len(others) - PROBLEMS} more" if len(others) > PROBLEMS else ""
+            help += f"; wrong alone are also {named}{more}"
+        return Diagnostic(
+            "targets-disagree",
+            f"{target} has `{path}` wrong by itself (float64, {faults[0].mode})",
+            node.span,
+            label=f"{', '.join(map(_fault, faults))}; the gate is {gate:.0e}",
+            help=help,
         )
+
+    def _backwards(self, target: str, search: Search) -> list[Diagnostic]:
+        """Where the gradients part, seen from the outputs, though every layer that can be run alone is right."""
+        for row in self.slopes:
+            wrong = set(row.comparison.wrong)
+            if row.target != target or not wrong:
+                continue
+            unseen = ", ".join(f"`{path}`" for path in search.unseen[:PROBLEMS])
+            for node in reversed(self.graph.layers):
+                for key in (node.key(weight) for weight in node.weights):
+                    if key in wrong:
+                        return [
+                            Diagnostic(
+                                "targets-disagree",
+                                f"{target} and {self.reference} disagree about the gradients from `{key}` back"
+                                f" ({row.precision}, {row.setting.mode})",
+                                node.span,
+                                label=f"its gradient is off by {row.comparison.errors[key]:.1e}, and the gate is"
+                                f" {row.comparison.gate_of(key):.0e}",
+                                help=f"what is at fault is this layer, or one behind it that could not be run alone:"
+                                f" {unseen}"
+                                if unseen
+                                else "",
+                            )
+                        ]
+        return []
 
     def _diagnostic(self, row: Row, found: Divergence) -> Diagnostic:
         subject = f"the result of this `{found.node.layer.kind}`"
@@ -111,12 +233,14 @@ class Report:
         )
 
     def as_text(self, *, colour: bool = False) -> str:
-        """A table of the comparisons, what ran, and on disagreement the place in the spec where it begins."""
+        """Tables of the comparisons, what ran, and on disagreement the place in the spec where it begins."""
         ran = [target.name for target in self.targets if not target.failure]
         others = [name for name in ran if name != self.reference]
         sections = [f"{self.model}: no target ran"]
         if ran:
-            sections = [f"{self.model}: {', '.join(others) or 'nothing'} compared with {self.reference}", self._table()]
+            sections = [f"{self.model}: {', '.join(others) or 'nothing'} compared with {self.reference}"]
+            tables = self.tables()
+            sections += [_as_text(table) for table in tables] or ["there is nothing to compare with"]
         sections += [
             "\n    ".join([f"{target.name} failed: {target.failure}", *target.log.splitlines()])
             for target in self.targets
@@ -125,18 +249,45 @@ class Report:
         if problems := self._problems():
             sections.append("\n".join(problems))
         if self.diagnostics:
-            sections.append(render(self.diagnostics, self.sources, colour=colour))
-        ending = []
+            sections.append(render(self.diagnostics, self.graph.sources, colour=colour))
+        sections.append("\n".join([*self.remarks(), *self._ran(others), f"seed {self.seed}, batch {self.batch}"]))
+        return "\n\n".join(sections)
+
+    def _ran(self, others: list[str]) -> list[str]:
+        lines = []
         for target in self.targets:
             versions = ", ".join(f"{name} {version}" for name, version in target.versions.items())
             line = f"{target.name}: {versions or 'unknown versions'}, {target.seconds:.1f} s"
             if target.name in others:
                 seen = max(row.verdict.layers for row in self.rows if row.target == target.name)
                 line += f", {seen} of {self.layers} layers compared"
-            ending.append(line)
-        ending.append(f"seed {self.seed}, batch {self.batch}")
-        sections.append("\n".join(ending))
-        return "\n\n".join(sections)
+            if target.name in self.searches:
+                line += f", {self.layers - len(self.searches[target.name].unseen)} run alone"
+            lines.append(line)
+        return lines
+
+    def remarks(self) -> list[str]:
+        """What a reader must know of the numbers."""
+        lines = []
+        if self.directions:
+            worst = max((one.error for _, one in self.directions), default=0.0)
+            target = self.directions[0][0]
+            lines.append(
+                f"gradients of {target} against differences along {len(self.directions)} random directions: off by"
+                f" {_number(worst)} at most, and the gate is {DIRECTION_GATE:.0e}"
+            )
+            lines += [
+                f"{target}: the gradient along {one.what} ({one.mode}) is off by {_number(one.error)}"
+                for target, one in self.directions
+                if one.error > DIRECTION_GATE
+            ]
+        loose = dict.fromkeys(row.target for row in self.compared if row.comparison.loose)
+        lines += [
+            f"{target} rounds a constant of gradients to float32: what it touches is judged by {INEXACT_GATE:.0e}"
+            for target in loose
+            if target != self.reference
+        ]
+        return lines
 
     def _problems(self) -> list[str]:
         """What cannot be put as an error, once for each target with the passes where it shows."""
@@ -144,26 +295,100 @@ class Report:
         for row in self.rows:
             for problem in row.verdict.problems:
                 found.setdefault((row.target, problem), []).append(" ".join(row.setting))
+        for one in self.compared:
+            what = "gradients" if isinstance(one, SlopeRow) else "training"
+            for problem in one.comparison.problems:
+                found.setdefault((one.target, problem), []).append(f"{one.precision} {what}")
         lines = [
-            f"{target}: {problem} ({'every pass' if len(where) == len(SETTINGS) else ', '.join(where)})"
+            f"{target}: {problem} ({'every pass' if len(where) == len(SETTINGS) else ', '.join(dict.fromkeys(where))})"
             for (target, problem), where in found.items()
         ]
         return lines if len(lines) <= PROBLEMS else [*lines[:PROBLEMS], f"... and {len(lines) - PROBLEMS} more"]
 
-    def _table(self) -> str:
-        rows = [("target", "precision", "mode", "outputs", "layers", "state", "gate", "verdict")]
+    def tables(self) -> list[Table]:
+        """The comparisons of each level; the reference itself is there only where it fails."""
+        tables = []
+        lines = []
         for row in self.rows:
             verdict = row.verdict
-            if row.target == self.reference and verdict.ok:
+            if self._is_truth(row) and verdict.ok:
                 continue
-            counted = _number(verdict.layer_error) if row.setting.precision == "float64" else "-"
+            counted = _number(verdict.layer_error) if row.precision == "float64" else "-"
             errors = _number(verdict.output_error), counted, _number(verdict.state_error)
-            word = "agrees" if verdict.ok else "FAILS" if row.target == self.reference else "DISAGREES"
-            rows.append((row.target, *row.setting, *errors, f"{GATES[row.setting]:.0e}", word))
-        if len(rows) == 1:
-            return "there is nothing to compare with"
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+            gate = f"{GATES[row.setting]:.0e}"
+            units = self._units(row, verdict.output_error)
+            lines.append((row.target, *row.setting, *errors, *units, gate, self._word(row.target, verdict.ok)))
+        columns = ("target", "precision", "mode")
+        measure = (f"in {self.yardstick}'s",) if self.yardstick else ()
+        if lines:
+            heading = (*columns, "outputs", "layers", "state", *measure, "gate", "verdict")
+            tables.append(Table("forward", (heading, *lines)))
+        lines = []
+        for slope in self.slopes:
+            comparison = slope.comparison
+            if self._is_truth(slope) and comparison.ok:
+                continue
+            groups = [_largest(comparison, inputs=True), _largest(comparison, inputs=False)]
+            units = self._units(slope, max(groups))
+            lines.append(
+                (
+                    *(slope.target, *slope.setting, *map(_number, groups), *units, f"{comparison.gate_of(comparison.worst):.0e}"),
+                    *(self._word(slope.target, comparison.ok), comparison.worst),
+                )
+            )
+        if lines:
+            heading = (*columns, "inputs", "weights", *measure, "gate", "verdict", "worst")
+            tables.append(Table("gradients", (heading, *lines)))
+        lines = []
+        count = max((len(course.comparison.steps) for course in self.courses), default=0)
+        for course in self.courses:
+            comparison = course.comparison
+            if self._is_truth(course) and comparison.ok:
+                continue
+            steps = [_number(error) for error in comparison.steps] + [""] * (count - len(comparison.steps))
+            lines.append(
+                (
+                    *(course.target, *course.course, *steps, f"{comparison.gate_of(comparison.worst):.0e}"),
+                    *(self._word(course.target, comparison.ok), comparison.worst),
+                )
+            )
+        if lines:
+            numbers = [f"step {number}" for number in range(1, count + 1)]
+            heading = ("target", "precision", "optimiser", *numbers, "gate", "verdict", "worst")
+            tables.append(Table("weights after steps of training", (heading, *lines)))
+        return tables
+
+    def _is_truth(self, row: Row | SlopeRow | CourseRow) -> bool:
+        """Whether it is the reference's float64, with which all else is compared."""
+        return row.target == self.reference and row.precision == "float64"
+
+    def _word(self, target: str, ok: bool) -> str:
+        return "agrees" if ok else "FAILS" if target == self.reference else "DISAGREES"
+
+    def _units(self, row: Row | SlopeRow, error: float) -> tuple[str, ...]:
+        """The error in units of the yardstick's own in the same pass, which is rounding; for float32 alone."""
+        if not self.yardstick:
+            return ()
+        unit = self.unit(row)
+        return (f"{error / unit:.2g}" if unit and isfinite(error) else "-",)
+
+    def unit(self, row: Row | SlopeRow) -> float | None:
+        """The yardstick's error in the same pass; None in float64, where it rounds nothing."""
+        if row.precision == "float64":
+            return None
+        if isinstance(row, Row):
+            errors = [
+                one.verdict.output_error
+                for one in self.rows
+                if one.target == self.yardstick and one.setting == row.setting
+            ]
+        else:
+            errors = [
+                max(one.comparison.errors.values(), default=0.0)
+                for one in self.slopes
+                if one.target == self.yardstick and one.setting == row.setting
+            ]
+        return next((error for error in errors if error and isfinite(error)), None)
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data; an error that is infinite, or not counted, is null."""
@@ -171,6 +396,7 @@ class Report:
             "model": self.model,
             "ok": self.ok,
             "reference": self.reference or None,
+            "level": self.level,
             "seed": self.seed,
             "batch": self.batch,
             "seconds": self.seconds,
@@ -182,11 +408,57 @@ class Report:
                     "seconds": target.seconds,
                     "failure": target.failure or None,
                     "log": target.log,
+                    "source_hash": target.source_hash or None,
                 }
                 for target in self.targets
             ],
             "comparisons": [self._row_as_json(row) for row in self.rows],
+            "gradients": [
+                {
+                    "target": row.target,
+                    **row.setting._asdict(),
+                    **self._comparison_as_json(row.comparison),
+                    "yardstick_error": self.unit(row),
+                }
+                for row in self.slopes
+            ],
+            "training": [
+                {
+                    "target": row.target,
+                    **row.course._asdict(),
+                    "steps": [_finite(error) for error in row.comparison.steps],
+                    **self._comparison_as_json(row.comparison),
+                }
+                for row in self.courses
+            ],
+            "directions": [
+                {
+                    "target": target,
+                    "mode": one.mode,
+                    "what": one.what,
+                    "error": _finite(one.error),
+                    "gate": DIRECTION_GATE,
+                }
+                for target, one in self.directions
+            ],
+            "alone": {
+                target: {
+                    "faults": [fault._asdict() | {"error": _finite(fault.error)} for fault in search.faults],
+                    "unseen": list(search.unseen),
+                }
+                for target, search in self.searches.items()
+            },
             "diagnostics": [diagnostic.as_json() for diagnostic in self.diagnostics],
+        }
+
+    @staticmethod
+    def _comparison_as_json(comparison: Comparison) -> dict[str, Any]:
+        return {
+            "errors": {name: _finite(error) for name, error in comparison.errors.items()},
+            "gate": comparison.gate,
+            "loose": {name: comparison.gate_of(name) for name in sorted(comparison.loose)},
+            "problems": list(comparison.problems),
+            "ok": comparison.ok,
         }
 
     def _row_as_json(self, row: Row) -> dict[str, Any]:
@@ -198,6 +470,8 @@ class Report:
             "output_error": _finite(verdict.output_error),
             "layer_error": _finite(verdict.layer_error) if row.setting.precision == "float64" else None,
             "state_error": _finite(verdict.state_error),
+            "errors": {name: _finite(error) for name, error in verdict.errors.items()},
+            "yardstick_error": self.unit(row),
             "gate": GATES[row.setting],
             "layers_compared": verdict.layers,
             "problems": list(verdict.problems),
@@ -217,6 +491,22 @@ class Report:
                 ],
             },
         }
+
+
+def _as_text(table: Table) -> str:
+    widths = [max(map(len, column)) for column in zip(*table.lines, strict=True)]
+    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table.lines]
+    return "\n".join([table.title, *lines])
+
+
+def _fault(fault: Fault) -> str:
+    if not isfinite(fault.error):
+        return f"{fault.what} is of another shape, infinite or no number"
+    return f"{fault.what} is off by {fault.error:.1e}"
+
+
+def _largest(comparison: Comparison, *, inputs: bool) -> float:
+    return max((error for name, error in comparison.errors.items() if name.startswith("input ") == inputs), default=0.0)
 
 
 def _agreement(error: float | None) -> str:

@@ -1,18 +1,37 @@
-"""The process of one target: ``python -m cnnspec.verify.worker FOLDER`` runs all passes and writes the results."""
+"""The process of one target: ``python -m cnnspec.verify.worker FOLDER`` does its job and writes the results."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnspec.backend import Pass, Runtime, backend
+from cnnspec.backend import Backend, Pass, Precision, Runtime, backend
 from cnnspec.graph import Graph
 from cnnspec.layers.normalisation import BatchNorm
 from cnnspec.verify.comparison import relative_error
-from cnnspec.verify.exchange import SETTINGS, Job, Outcome, Setting, observe, read_job, write_outcome, write_result
+from cnnspec.verify.exchange import (
+    COURSES,
+    FOLDED_GRADIENT,
+    SETTINGS,
+    Course,
+    Direction,
+    Job,
+    Outcome,
+    Setting,
+    observe,
+    read_job,
+    write_observations,
+    write_outcome,
+    write_progress,
+    write_result,
+    write_search,
+)
+from cnnspec.verify.optimisers import optimiser
+from cnnspec.verify.probing import draw_cotangents, search, slopes_along_directions
 from cnnspec.weights import draw, draw_inputs, known
 
 if TYPE_CHECKING:
@@ -25,43 +44,138 @@ if TYPE_CHECKING:
 def work(folder: Path) -> None:
     """Do the job in the folder."""
     job, graph, source = read_job(folder)
+    if job.definition:
+        write_search(folder, search(job, graph, source, Steps(folder, 2 * len(graph.layers))))
+        return
     chosen = backend(job.backend)
+    steps = Steps(folder, work_units(job, chosen))
     versions: dict[str, str] = {}
-    plain: dict[Setting, dict[str, Any]] = {}
-    for precision in dict.fromkeys(setting.precision for setting in SETTINGS):
+    inexact: set[str] = set()
+    plain: dict[Setting, Any] = {}
+    slopes: dict[Setting, Any] = {}
+    courses: dict[Course, Any] = {}
+    directions: list[Direction] = []
+    for precision in precisions(chosen):
         runtime = chosen.runtime(job.target, precision)
         versions = runtime.versions()
+        inexact |= runtime.single_precision_gradients
+        worker = _Worker(folder, job, graph, runtime, runtime.build(source, graph), precision, steps)
         settings = [setting for setting in SETTINGS if setting.precision == precision]
-        plain.update(_run_all(folder, job, graph, source, runtime, settings))
-    write_result(folder, versions, plain)
+        plain.update((setting, worker.forward(setting)) for setting in settings)
+        if job.level != "forward":
+            slopes.update((setting, worker.slopes(setting)) for setting in settings)
+            if not chosen.emits:
+                for setting in settings:
+                    directions += slopes_along_directions(job, graph, runtime, worker.model, setting, steps)
+        if job.level == "train":
+            courses.update((course, worker.course(course)) for course in COURSES if course.precision == precision)
+    write_result(folder, versions, plain, slopes, courses, directions, inexact)
 
 
-# Functions of their own: what a pass or a model holds, which may be gigabytes, is let go before the next one begins.
-def _run_all(
-    folder: Path, job: Job, graph: Graph, source: str, runtime: Runtime, settings: Sequence[Setting]
-) -> dict[Setting, dict[str, Any]]:
-    """Run and write the passes of one precision."""
-    precision = settings[0].precision
-    model = runtime.build(source, graph)
-    weights = {key: values.astype(precision, copy=False) for key, values in draw(graph, job.seed).items()}
-    return {
-        setting: write_outcome(folder, setting, _run(job, graph, runtime, model, weights, setting))
-        for setting in settings
-    }
+def precisions(chosen: Backend) -> tuple[Precision, ...]:
+    """What a backend computes in.  The definition's float64 is the truth of both."""
+    return ("float64", "float32") if chosen.emits else ("float64",)
 
 
-def _run(
-    job: Job, graph: Graph, runtime: Runtime, model: Any, weights: Mapping[str, Array], setting: Setting
-) -> Outcome:
-    inputs = draw_inputs(graph, job.batch, job.seed)
-    runtime.load(model, graph, weights)
-    passed = runtime.forward(
-        model,
-        graph,
-        {name: values.astype(setting.precision) for name, values in inputs.items()},
-        training=setting.mode == "training",
-    )
-    return condense(passed, graph, weights, runtime, setting, job.batch)
+def work_units(job: Job, chosen: Backend) -> int:
+    """How often `Steps.done` is called in a job."""
+    units = 0
+    for precision in precisions(chosen):
+        settings = sum(setting.precision == precision for setting in SETTINGS)
+        courses = sum(course.precision == precision for course in COURSES)
+        units += settings
+        if job.level != "forward":
+            # What has no code is compared with differences of itself too.
+            units += settings * (1 if chosen.emits else 2)
+        if job.level == "train":
+            units += courses * (job.steps if precision == "float64" else 1)
+    return units
+
+
+class Steps:
+    """Counts what is done, for whoever watches."""
+
+    def __init__(self, folder: Path, of: int) -> None:
+        self.folder = folder
+        self.count = 0
+        self.of = of
+
+    def done(self) -> None:
+        self.count += 1
+        write_progress(self.folder, self.count, self.of)
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One target in one precision.  What each method holds, which may be gigabytes, goes with its end."""
+
+    folder: Path
+    job: Job
+    graph: Graph
+    runtime: Runtime
+    model: Any
+    precision: Precision
+    steps: Steps
+
+    def weights(self) -> dict[str, Array]:
+        return self.rounded(draw(self.graph, self.job.seed))
+
+    def inputs(self, seed: int) -> dict[str, Array]:
+        return self.rounded(draw_inputs(self.graph, self.job.batch, seed))
+
+    def cotangents(self, seed: int, training: bool) -> dict[str, Array]:
+        return self.rounded(draw_cotangents(self.graph, self.job.batch, seed, training=training))
+
+    def rounded(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """The same numbers in both precisions, so that what float64 makes of them is the truth of float32 too."""
+        return {name: values.astype("float32").astype(self.precision) for name, values in arrays.items()}
+
+    def forward(self, setting: Setting) -> Any:
+        weights, inputs = self.weights(), self.inputs(self.job.seed)
+        self.runtime.load(self.model, self.graph, weights)
+        passed = self.runtime.forward(self.model, self.graph, inputs, training=setting.mode == "training")
+        outcome = condense(passed, self.graph, weights, self.runtime, setting, self.job.batch)
+        self.steps.done()
+        return write_outcome(self.folder, setting, outcome)
+
+    def slopes(self, setting: Setting) -> Any:
+        weights, inputs = self.weights(), self.inputs(self.job.seed)
+        self.runtime.load(self.model, self.graph, weights)
+        training = setting.mode == "training"
+        cotangents = self.cotangents(self.job.seed, training)
+        found = self.runtime.gradients(self.model, self.graph, inputs, cotangents, training=training)
+        self.steps.done()
+        plain = {}
+        for group, arrays in (("inputs", found.inputs), ("weights", found.state)):
+            name = "-".join(("slopes", *setting, group))
+            seen = {key: observe(values, FOLDED_GRADIENT) for key, values in arrays.items()}
+            plain[group] = write_observations(self.folder, name, seen)
+        return plain
+
+    def course(self, course: Course) -> Any:
+        count = self.job.steps if course.precision == "float64" else 1
+        return [
+            write_observations(
+                self.folder, "-".join((*course, str(number))), {key: observe(values) for key, values in state.items()}
+            )
+            for number, state in enumerate(self.train(course, count), 1)
+        ]
+
+    def train(self, course: Course, count: int) -> Iterator[dict[str, Array]]:
+        """The state after each step, with other inputs and another scalar each time."""
+        chosen = optimiser(course.method)
+        state = self.weights()
+        for number in range(count):
+            inputs = self.inputs(self.job.seed + number)
+            self.runtime.load(self.model, self.graph, state)
+            cotangents = self.cotangents(self.job.seed + number, training=True)
+            found = self.runtime.gradients(self.model, self.graph, inputs, cotangents, training=True)
+            moved = statistics(
+                self.graph, state, self.runtime.state(self.model, self.graph), self.runtime, True, self.job.batch
+            )
+            state = state | moved | chosen.step(state, found.state)
+            self.steps.done()
+            yield state
 
 
 def condense(
@@ -70,30 +184,41 @@ def condense(
     """What is told of a pass: large layers folded, and of the state only what a forward pass may change, or changed."""
     import numpy
 
-    statistics: dict[str, Array] = {}
-    drift: dict[str, float] = {}
-    corrected = setting.mode == "training" and runtime.biased_running_variance
-    for node in graph.layers:
-        for weight in node.weights:
-            key = node.key(weight)
-            after = passed.state.get(key)
-            if after is None:
-                continue
-            if weight.trainable:
-                if not numpy.array_equal(weights[key], after):
-                    drift[key] = relative_error(weights[key], after)
-            elif corrected and weight.name == "running_var" and isinstance(node.layer, BatchNorm):
-                count = batch * prod(known(graph.shape(node.inputs[0]))[1:])
-                statistics[key] = unbiased(weights[key], after, node.layer.momentum, count)
-            else:
-                statistics[key] = after
+    drift = {
+        key: relative_error(weights[key], after)
+        for key, after in passed.state.items()
+        if key in graph.state and graph.state[key].trainable and not numpy.array_equal(weights[key], after)
+    }
     return Outcome(
         outputs=passed.outputs,
         layers={path: observe(values) for path, values in passed.layers.items()},
-        statistics=statistics,
+        statistics=statistics(graph, weights, passed.state, runtime, setting.mode == "training", batch),
         drift=drift,
         missing=tuple(key for key in graph.state if key not in passed.state),
     )
+
+
+def statistics(
+    graph: Graph,
+    before: Mapping[str, Array],
+    after: Mapping[str, Array],
+    runtime: Runtime,
+    training: bool,
+    batch: int,
+) -> dict[str, Array]:
+    """The running statistics after a pass, in the spec's convention."""
+    found: dict[str, Array] = {}
+    for node in graph.layers:
+        for weight in node.weights:
+            key = node.key(weight)
+            if weight.trainable or key not in after:
+                continue
+            found[key] = after[key]
+            corrected = training and runtime.biased_running_variance
+            if corrected and weight.name == "running_var" and isinstance(node.layer, BatchNorm):
+                count = batch * prod(known(graph.shape(node.inputs[0]))[1:])
+                found[key] = unbiased(before[key], after[key], node.layer.momentum, count)
+    return found
 
 
 def unbiased(before: Array, after: Array, momentum: float, count: int) -> Array:

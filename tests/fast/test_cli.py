@@ -394,7 +394,8 @@ def test_verify(ok: bool, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == (0 if ok else 1)
     assert result.stdout == ("agrees\n" if ok else "DISAGREES\n")
     assert result.stderr == ""
-    assert calls == [{"model": "Net", "targets": ["torch", "keras-jax"], "seed": 7, "progress": None}]
+    asked = {"targets": ["torch", "keras-jax"], "level": "gradient", "steps": 5, "seed": 7, "batch": 3}
+    assert calls == [{"model": "Net", **asked, "timeout": 600.0, "meter": None}]
     assert json.loads(run("verify", spec, "--json").stdout) == {"ok": ok}
     assert calls[1]["targets"] is None
 

@@ -151,6 +151,8 @@ POOLING = [
     _one(pool.MaxPool(kernel=2, stride=3, pad=1, ceil_mode=True), MAP, (4, 3, 3)),
     _one(pool.MaxPool(kernel=3, stride=1, dilation=2), MAP, (4, 3, 2)),
     _one(pool.MaxPool(kernel=2, stride=2, dilation=2, pad=1, ceil_mode=True), MAP, (4, 4, 4)),
+    # more padding than half of the kernel without its dilation
+    _one(pool.MaxPool(kernel=3, stride=2, dilation=2, pad=2), MAP, (4, 4, 3)),
     _one(pool.AvgPool(kernel=2), MAP, (4, 3, 3)),
     _one(pool.AvgPool(kernel=2), LINE, (4, 4)),
     _one(pool.AvgPool(kernel=2), VOLUME, (4, 2, 3, 2)),
@@ -162,6 +164,9 @@ POOLING = [
     _one(pool.AvgPool(kernel=3, stride=2, ceil_mode=True), MAP, (4, 3, 3)),
     _one(pool.AvgPool(kernel=3, stride=2, pad=1, ceil_mode=True), MAP, (4, 4, 4)),
     _one(pool.AvgPool(kernel=3, stride=2, pad=1, ceil_mode=True, count_pad=True), MAP, (4, 4, 4)),
+    # a kernel larger than the volume without its padding
+    _one(pool.AvgPool(kernel=5, stride=1, pad=2), VOLUME, (4, 5, 6, 4)),
+    _one(pool.AvgPool(kernel=3, stride=2, pad=1, count_pad=True), (4, 2, 5, 2), (4, 1, 3, 1)),
     _one(pool.L2Pool(kernel=2), MAP, (4, 3, 3)),
     _one(pool.L2Pool(kernel=3, stride=2, pad=1), MAP, (4, 4, 3)),
     _one(pool.L2Pool(kernel=3, stride=2, pad="same"), MAP, (4, 4, 3)),
@@ -175,6 +180,10 @@ POOLING = [
     _one(pool.AdaptiveMaxPool(size=3), MAP, (4, 3, 3)),
     _one(pool.AdaptiveMaxPool(size=(1, 4)), MAP, (4, 1, 4)),
     _one(pool.AdaptiveMaxPool(size=4), LINE, (4, 4)),
+    # an axis of one, before and after
+    _one(pool.AdaptiveMaxPool(size=2), (4, 1, 1), (4, 2, 2)),
+    _one(pool.AdaptiveMaxPool(size=(3, 1)), (4, 1, 5), (4, 3, 1)),
+    _one(pool.AdaptiveMaxPool(size=(3, 1, 2)), VOLUME, (4, 3, 1, 2)),
     _one(pool.GlobalAvgPool(), MAP, (4, 1, 1)),
     _one(pool.GlobalAvgPool(), LINE, (4, 1)),
     _one(pool.GlobalAvgPool(), VOLUME, (4, 1, 1, 1)),
@@ -316,6 +325,7 @@ ACTIVATIONS = [
             act.Selu(),
             act.Celu(),
             act.Celu(alpha=0.5),
+            act.Celu(alpha=0.3),
             act.Gelu(),
             act.Gelu(approximate="tanh"),
             act.Silu(),

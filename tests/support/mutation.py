@@ -4,7 +4,7 @@ A mutant is the code of one target with a detail changed (see `support.mutants`)
 on the command line, whose processes alone are replaced: a new one for each mutant would take an hour.  PyTorch and the
 reference run here, Keras in one process for all mutants; what did not change is computed once.
 
-As a command (``make mutants``) it writes the table in ``docs/verification.md``.
+``make mutants`` writes the table in ``docs/verification.md``.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -36,9 +35,8 @@ from cnnspec.codegen.emission import Emission, Place
 from cnnspec.graph import Graph
 from cnnspec.layers.base import Layer
 from cnnspec.verify import Report, verify
-from cnnspec.verify.exchange import Setting, read_result
+from cnnspec.verify.exchange import Level, Setting, read_job, read_result
 from cnnspec.verify.processes import Ending
-from cnnspec.verify.report import Row
 from cnnspec.verify.worker import work
 from cnnspec_reference.definition import DEFINITIONS, Definition, Given, Result
 
@@ -51,6 +49,8 @@ EMITTERS: dict[str, dict[type[Layer], Any]] = {
     "keras": cnnspec_keras.layers.EMITTERS,
 }
 
+EQUAL = 1e-10
+"""Smaller differences of outputs in float64 are rounding."""
 TOLERANCES = {
     "NNSmith": (1e-2, 1e-3),
     "nobuco, onnx2tf": (0.0, 1e-4),
@@ -82,7 +82,7 @@ class Redefine:
     function: Callable[[Definition, Layer, Given], Result]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mutant:
     """One change: in ``backend``, to the layer at ``path`` of a network."""
 
@@ -91,8 +91,15 @@ class Mutant:
     network: str
     path: str
     change: Misread | Edit | Redefine
-    level: str = "forward"
+    level: Level = "forward"
     """What must be compared to see it."""
+    shown_at: str = ""
+    """What is named where the change lies between two layers, each of which is right."""
+
+    @property
+    def targets(self) -> tuple[str, str]:
+        """The reference and the target that changes; PyTorch, where it is the reference that does."""
+        return "reference", "torch" if self.backend == "reference" else TARGETS[self.backend]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +111,27 @@ class Finding:
     accepted_by: Mapping[str, bool]
 
     @property
-    def row(self) -> Row | None:
-        """The first comparison that fails."""
-        return next((row for row in self.report.rows if not row.verdict.ok), None)
+    def seen_in(self) -> str:
+        """The first pass that is not equal in float64; empty where all are."""
+        for row in self.report.rows:
+            if not row.verdict.ok and row.setting.precision == "float64":
+                return row.setting.mode
+        wrong = any(not row.comparison.ok and row.setting.precision == "float64" for row in self.report.slopes)
+        return "gradients" if wrong else ""
 
     @property
-    def named(self) -> tuple[str, ...]:
-        """The layer that is named, and those before it that cannot be seen, of which one may be at fault."""
-        if self.row is None or self.row.verdict.divergence is None:
-            return ()
-        found = self.row.verdict.divergence
-        return found.node.path, *(look.path for look in found.inputs if look.error is None)
+    def blamed(self) -> str:
+        """The first layer that goes wrong by itself; empty where none does."""
+        faults = (fault.path for search in self.report.searches.values() for fault in search.faults)
+        return next(faults, "")
+
+    @property
+    def names_the_layer(self) -> bool:
+        """Whether the report names the layer: alone, or among some that the code has in one expression."""
+        if self.blamed:
+            return self.blamed == self.mutant.path
+        told = " ".join(f"{one.message} {one.help}" for one in self.report.diagnostics)
+        return re.search(rf"`{re.escape(self.mutant.shown_at or self.mutant.path)}[`.]", told) is not None
 
     @property
     def output_error(self) -> float:
@@ -161,9 +178,7 @@ for line in sys.stdin:
         return "" if answer == "done" else answer or "the process of Keras ended"
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
 
 
 class Laboratory:
@@ -173,37 +188,50 @@ class Laboratory:
         self._place = place
         self._keras = KerasProcess()
         self._results: dict[tuple[str, ...], Path] = {}
-        self._outputs: dict[str, dict[str, Any]] = {}
-        self._mutant = ""
+        self._findings: dict[Mutant, Finding] = {}
+        self._outputs: dict[str, Any] = {}
+        self._changed = ""
+        """The change in the definition, which is part of what computes then."""
 
     def close(self) -> None:
         self._keras.close()
 
     def examine(self, mutant: Mutant) -> Finding:
-        """Put a mutant through `verify`, against the reference; a mutant of the reference, against PyTorch."""
-        graph = graph_of(mutant.network)
-        sources = {}
-        with mutated(mutant, graph):
-            if isinstance(mutant.change, Edit):
-                sources[mutant.backend] = edited(backend(mutant.backend).emit(graph, []), mutant.change)
-            self._mutant = mutant.name if mutant.backend == "reference" else ""
-            target = "torch" if mutant.backend == "reference" else TARGETS[mutant.backend]
-            report = self.verify(graph, ["reference", target], sources)
-        assert not any(one.failure for one in report.targets), report.as_text()
-        return Finding(mutant, report, self._accepted(graph))
+        """Put a mutant through `verify`, once."""
+        if mutant not in self._findings:
+            with patch("cnnspec.verify.crosscheck.run", self._run):
+                report = examine(mutant, self)
+            self._findings[mutant] = Finding(mutant, report, self._accepted())
+        return self._findings[mutant]
 
-    def verify(self, graph: Graph, targets: Sequence[str], sources: Mapping[str, str] | None = None) -> Report:
+    def unchanged(self, mutant: Mutant) -> Report:
+        """The same comparison without the change."""
         with patch("cnnspec.verify.crosscheck.run", self._run):
-            return verify(graph, targets=targets, sources=sources)
+            return verify(graph_of(mutant.network), targets=mutant.targets, level=mutant.level)
 
-    def _run(self, folders: Mapping[str, Path], timeout: float, progress: Callable[[str], None]) -> dict[str, Ending]:
+    @contextmanager
+    def definition_changed(self, name: str) -> Iterator[None]:
+        self._changed = name
+        try:
+            yield
+        finally:
+            self._changed = ""
+
+    def _run(
+        self,
+        folders: Mapping[str, Path],
+        timeout: float,
+        progress: Callable[[str], None],
+        meter: Callable[[Mapping[str, float]], None],
+    ) -> dict[str, Ending]:
         """In place of a process for each target."""
         return {target: self._work(target, folder) for target, folder in folders.items()}
 
     def _work(self, target: str, folder: Path) -> Ending:
         began = monotonic()
-        changed = self._mutant if target == "reference" else ""
-        key = (target, changed, *((folder / name).read_text("utf-8") for name in ("job.json", "graph.json", "source.py")))
+        searches = bool(read_job(folder)[0].definition)
+        given = [(folder / name).read_text(encoding="utf-8") for name in ("job.json", "graph.json", "source.py")]
+        key = (target, self._changed if target == "reference" or searches else "", *given)
         failure = ""
         if key in self._results:
             shutil.copytree(self._results[key], folder, dirs_exist_ok=True)
@@ -212,20 +240,35 @@ class Laboratory:
             if not failure:
                 self._results[key] = self._place / str(len(self._results))
                 shutil.copytree(folder, self._results[key])
-        if not failure:
-            self._outputs[target] = read_result(folder).outcomes[Setting("float32", "evaluation")].outputs
+        if not failure and not searches:
+            outcomes = read_result(folder).outcomes
+            # The reference has no float32.
+            found = outcomes.get(Setting("float32", "evaluation")) or outcomes[Setting("float64", "evaluation")]
+            self._outputs[target] = found.outputs["output"]
         return Ending(monotonic() - began, "it raised an exception" if failure else "", failure)
 
-    def _accepted(self, graph: Graph) -> dict[str, bool]:
-        """What usual comparisons of outputs say: in evaluation, in float32."""
-        (name,) = (port.name for port in graph.outputs)
-        (_, reference), (_, other) = ((target, outputs[name]) for target, outputs in self._outputs.items())
-        self._outputs.clear()
+    def _accepted(self) -> dict[str, bool]:
+        """What usual comparisons of the last two outputs say: in evaluation, in float32."""
+        reference, other = self._outputs.pop("reference"), self._outputs.popitem()[1]
         same = {"argmax": bool((reference.argmax(axis=1) == other.argmax(axis=1)).all())}
         return same | {
             name: bool(np.allclose(other, reference, rtol=relative, atol=absolute))
             for name, (relative, absolute) in TOLERANCES.items()
         }
+
+
+def examine(mutant: Mutant, laboratory: Laboratory | None = None) -> Report:
+    """Put a mutant through `verify` with a process for each target, or in a laboratory."""
+    graph = graph_of(mutant.network)
+    sources = {}
+    changed = mutant.name if mutant.backend == "reference" else ""
+    with mutated(mutant, graph), laboratory.definition_changed(changed) if laboratory else nullcontext():
+        if isinstance(mutant.change, Edit):
+            sources[mutant.backend] = edited(backend(mutant.backend).emit(graph, []), mutant.change)
+        report = verify(graph, targets=mutant.targets, sources=sources, level=mutant.level)
+    # Code that does not run is found by anyone.
+    assert not any(target.failure for target in report.targets), report.as_text()
+    return report
 
 
 def work_here(folder: Path) -> str:
@@ -292,34 +335,38 @@ def edited(source: str, edit: Edit) -> str:
     return text
 
 
-@dataclass(slots=True)
-class Table:
-    """The findings as a Markdown table."""
-
-    findings: list[Finding] = field(default_factory=list)
-
-    def lines(self, *, numbers: bool = True) -> list[str]:
-        """All rows; without ``numbers``, those that must be the same on every machine."""
-        checks = ("argmax", *TOLERANCES)
-        head = ["change", "in", "layer", "first seen in", "outputs off by", *checks]
-        rows = [head, ["---"] * len(head)]
-        for finding in self.findings:
-            mutant, row = finding.mutant, finding.row
-            assert row is not None
-            accepted = ["misses" if finding.accepted_by[name] else "sees" for name in checks]
-            error = finding.output_error
-            small = "0" if error < 1e-10 else f"{error:.0e}"
-            seen = row.setting.mode if mutant.level == "forward" else mutant.level
-            layer = type(graph_of(mutant.network).node(mutant.path).layer).kind if False else finding.kind
-            rows.append(
-                [mutant.name, TARGETS[mutant.backend], f"`{layer}`", seen, small if numbers else "", *accepted]
-            )
-        return [f"| {' | '.join(cells)} |" for cells in rows]
+def table(findings: Sequence[Finding]) -> str:
+    """The findings in Markdown, with a summary."""
+    checks = ("argmax", *TOLERANCES)
+    missed = [f"{sum(finding.accepted_by[name] for finding in findings)} ({name})" for name in checks]
+    caught = sum(bool(finding.seen_in) and finding.names_the_layer for finding in findings)
+    alone = sum(finding.blamed == finding.mutant.path for finding in findings)
+    rows = [["change", "layer", "in", "seen in", "outputs off by", *checks]]
+    rows.append(["---"] * len(rows[0]))
+    for finding in findings:
+        mutant = finding.mutant
+        kind = next(node.layer.kind for node in graph_of(mutant.network).layers if node.path == mutant.path)
+        off = "0" if finding.output_error < EQUAL else f"{finding.output_error:.0e}"
+        accepted = ["**misses**" if finding.accepted_by[name] else "sees" for name in checks]
+        rows.append([mutant.name, f"`{kind}`", TARGETS[mutant.backend], finding.seen_in, off, *accepted])
+    return (
+        f"Of {len(findings)} mutants `verify` catches {caught} and names the layer: {alone} times as the first that is"
+        " wrong by itself, otherwise by\nits state, or with neighbours that the code has in one expression."
+        f" The other checks miss: {', '.join(missed)}.\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    )
 
 
-def main() -> NoReturn:
-    raise SystemExit
+def documented() -> str:
+    """The table in the documentation."""
+    return DOCS.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
 
 
-if __name__ == "__main__":
-    main()
+def without_numbers(text: str) -> str:
+    """The table without the errors, whose last digits depend on the machine."""
+    return re.sub(r"\| (0|\de[+-]\d\d) \|", "| |", text)
+
+
+def write(text: str) -> None:
+    """Put a table into the documentation, in place of the one there."""
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition(BEGIN)
+    DOCS.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}", encoding="utf-8")

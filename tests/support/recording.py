@@ -179,7 +179,9 @@ class Leaf:
             self.world.frozen = frozen
 
 
-def _execute(source: str, modules: Mapping[str, Any], helpers: dict[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
+def _execute(
+    source: str, modules: Mapping[str, Any], helpers: dict[str, Any], texts: Mapping[str, str]
+) -> dict[str, Any]:
     """Run a generated file with stand-ins for what it imports and for its helpers."""
     for text in texts.values():
         source = source.replace(text.strip("\n"), "")
@@ -192,13 +194,19 @@ def _execute(source: str, modules: Mapping[str, Any], helpers: dict[str, Any], t
         # `import a.b as c` asks for `a`, and takes `b` from it.
         return modules[name] if fromlist else modules[name.partition(".")[0]]
 
-    namespace: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": load}, "__name__": "generated", **helpers}
+    namespace: dict[str, Any] = {
+        "__builtins__": {**vars(builtins), "__import__": load},
+        "__name__": "generated",
+        **helpers,
+    }
     exec(compile(source, "<generated>", "exec"), namespace)
     return namespace
 
 
 def _apply(formula: Formula, inputs: Sequence[Any], namespace: dict[str, Any]) -> Any:
-    fields = {str(i): f"_in[{i}]" for i in range(len(inputs))} | {"all": ", ".join(f"_in[{i}]" for i in range(len(inputs)))}
+    fields = {str(i): f"_in[{i}]" for i in range(len(inputs))} | {
+        "all": ", ".join(f"_in[{i}]" for i in range(len(inputs)))
+    }
     fields |= {name: literal(value) for name, value in formula.values.items()}
     text = re.sub(r"\{(\w+)\}", lambda match: fields[match[1]], formula.pattern)
     return eval(text, {**namespace, "_in": list(inputs)})
@@ -351,7 +359,9 @@ class _Torch:
         for name, source in TORCH_HELPERS.items():
             base = re.search(rf"class {name}\(nn\.(\w+)\)", source)
             parent = TorchLeaf if base is None or base[1] == "Module" else getattr(nn, base[1])
-            self.helpers[name] = type(name, (parent,), {"world": world, "kind": name}) if base else Function(world, name)
+            self.helpers[name] = (
+                type(name, (parent,), {"world": world, "kind": name}) if base else Function(world, name)
+            )
 
     def _leaf(self, name: str) -> type:
         return type(name, (TorchLeaf,), {"world": self.world, "kind": f"nn.{name}"})
@@ -385,7 +395,12 @@ def check_torch(source: str, graph: Graph, options: Options, arguments: Mapping[
         leaf = leaves.get(node.path)
         emissions = options(node)
         if leaf is not None:
-            problems = {leaf.differs(stage.module, evaluation) for emission in emissions for stage in emission.stages if stage.module}
+            problems = {
+                leaf.differs(stage.module, evaluation)
+                for emission in emissions
+                for stage in emission.stages
+                if stage.module
+            }
             if None not in problems:
                 raise Deviation(f"`{node.path}`: {'; '.join(map(str, problems)) or 'it should be no module'}")
         if node.auxiliary and not training:
@@ -419,7 +434,9 @@ def check_torch(source: str, graph: Graph, options: Options, arguments: Mapping[
                 raise Deviation(f"`{node.path}.{name}` starts with {found.get((id(leaf), name))}, not {template}")
 
 
-def _one_of(world: World, formulas: Sequence[Formula], given: Sequence[Any], namespace: dict[str, Any], node: Node) -> Any:
+def _one_of(
+    world: World, formulas: Sequence[Formula], given: Sequence[Any], namespace: dict[str, Any], node: Node
+) -> Any:
     """The value of the one formula that the code computes."""
     problem = Deviation(f"`{node.path}` is no module, and has no formula")
     for formula in formulas:
@@ -513,7 +530,10 @@ def check_keras(source: str, graph: Graph, options: Options, arguments: Mapping[
     for node in graph.layers:
         made: Any = [values[v] for v in node.inputs]
         stages = [emission.stages for emission in options(node)]
-        names = [[layer_name(f"{node.path}.{stage.suffix}" if stage.suffix else node.path) for stage in one] for one in stages]
+        names = [
+            [layer_name(f"{node.path}.{stage.suffix}" if stage.suffix else node.path) for stage in one]
+            for one in stages
+        ]
         problems: list[str] = []
         for some, called in zip(stages, names, strict=True):
             wrong = [f"there is no {name}" for name in called if name not in stand_in.leaves] or [
@@ -555,31 +575,37 @@ def _overheard(dialect: type) -> Iterator[dict[int, list[tuple[Emission, list[Pl
     def listening(self: Any, places: Sequence[Place]) -> list[Emission]:
         emissions: list[Emission] = describe(self, places)
         for place, emission in zip(places, emissions, strict=True):
-            told.setdefault(id(place.node), []).append((emission, list(places)))
+            known = told.setdefault(id(place.node), [])
+            if all(emission != other or len(places) > len(beside) for other, beside in known):
+                known.append((emission, places))
         return emissions
 
     with mock.patch.object(dialect, "describe", listening):
         yield told
 
 
-def check(backend: str, graph: Graph, probes: Sequence[Graph], others: Sequence[Graph] = ()) -> str:
+def check(
+    backend: str,
+    graph: Graph,
+    probes: Sequence[Graph] = (),
+    others: Sequence[Graph] = (),
+    change: Callable[[str], str] = lambda source: source,
+) -> str:
     """Emit a graph and hold the code to it, and with other arguments to the graphs of these.
 
-    ``probes`` are given to the emitter, ``others`` are not.  Returns the source.
+    ``probes`` are given to the emitter, ``others`` are not; graphs with parameters that the code does not take are left
+    out.  ``change`` may damage the code, to see that it is noticed.  Returns the source.
     """
-    emitter, dialect, emitters = {
-        "torch": (cnnspec_torch.emit.emit, cnnspec_torch.emit.TorchDialect, cnnspec_torch.emit.EMITTERS),
-        "keras": (cnnspec_keras.emit.emit, cnnspec_keras.emit.KerasDialect, cnnspec_keras.emit.EMITTERS),
-    }[backend]
+    emitter, dialect, emitters = _BACKENDS[backend]
     with _overheard(dialect) as told:
-        source = emitter(graph, probes)
+        source = change(emitter(graph, probes))
     name = safe(graph.name) if backend == "torch" else function_name(graph.name)
     definition = source.rpartition(f"class {name}(nn.Module):" if backend == "torch" else f"def {name}(")[2]
     taken = set(re.findall(r"(\w+): \w+ = ", re.split(r" -> (?:None|keras.Model):", definition)[0]))
     by_path = {node.path: node for node in graph.layers}
-    for one in [graph, *probes, *others]:
-        changed = {name: value for name, value in one.parameters.items() if value != graph.parameters[name]}
-        if not {safe(name) for name in changed} <= taken:
+    for one in [graph, *probes[-1:], *others]:
+        arguments = {safe(name): value for name, value in one.parameters.items() if value != graph.parameters[name]}
+        if not arguments.keys() <= taken:
             continue
 
         def options(node: Node, one: Graph = one) -> Sequence[Emission]:
@@ -587,13 +613,20 @@ def check(backend: str, graph: Graph, probes: Sequence[Graph], others: Sequence[
                 return [emission for emission, _ in told[id(node)]]
             # In the form that it has beside the other uses of its place.
             place = Place(node, tuple(one.values[v] for v in node.inputs), tuple(one.values[v] for v in node.outputs))
-            beside = told[id(by_path[node.path])] if node.path in by_path else [(None, [])]
-            return [emitters[type(node.layer)]([place, *places])[0] for _, places in beside]
+            known = told[id(by_path[node.path])] if node.path in by_path else []
+            beside = max((places for _, places in known), key=len, default=[])
+            distinct = {(repr(other.node.layer), other.inputs): other for other in beside}
+            return [emitters[type(node.layer)]([place, *places])[0] for places in (distinct.values(), [])]
 
-        arguments = {safe(name): value for name, value in changed.items()}
         if backend == "keras":
             check_keras(source, one, options, arguments)
         else:
-            check_torch(source, one, options, arguments, training=False)
-            check_torch(source, one, options, arguments, training=True)
+            for training in {False, any(port.auxiliary for port in one.outputs)}:
+                check_torch(source, one, options, arguments, training=training)
     return source
+
+
+_BACKENDS: dict[str, tuple[Any, type, Mapping[Any, Any]]] = {
+    "torch": (cnnspec_torch.emit.emit, cnnspec_torch.emit.TorchDialect, cnnspec_torch.emit.EMITTERS),
+    "keras": (cnnspec_keras.emit.emit, cnnspec_keras.emit.KerasDialect, cnnspec_keras.emit.EMITTERS),
+}

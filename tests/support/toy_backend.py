@@ -23,7 +23,7 @@ import sys
 import time
 import warnings
 
-from cnnspec.backend import Backend, Pass, Runtime
+from cnnspec.backend import Backend, Gradients, LayerPass, Pass, Runtime
 
 
 class ToyRuntime(Runtime):
@@ -87,6 +87,48 @@ class ToyRuntime(Runtime):
             if what == "extra":
                 outputs[name] = values[graph.outputs[0].value]
         return Pass(outputs, layers, self.state(model, graph))
+
+    def gradients(self, model, graph, inputs, cotangents, *, training):
+        """The reference's, with faults: ``slope`` for a node and ``lose`` for a key."""
+        import numpy
+        from cnnspec_reference.evaluation import gradients
+
+        faults = model["faults"]
+        state = {key: values.astype("float64") for key, values in model["state"].items()}
+        self.forward(model, graph, inputs, training=training)
+        found = gradients(graph, state, inputs, cotangents, training)
+        for node in graph.layers:
+            if faults.get(node.path) == "slope":
+                for before in graph.layers:
+                    for weight in before.weights:
+                        if weight.trainable:
+                            found.state[before.key(weight)] *= 1 + 1e-6
+                    if before is node:
+                        break
+        kept = {key: values for key, values in found.state.items() if faults.get(key) != "lose"}
+        cast = numpy.dtype(self.precision)
+        return Gradients(
+            {name: values.astype(cast) for name, values in found.inputs.items()},
+            {key: values.astype(cast) for key, values in kept.items()},
+        )
+
+    def layer(self, model, graph, node, inputs, cotangents, *, training):
+        """The reference's, times what the fault says; hidden layers have none."""
+        from cnnspec_reference.evaluation import apply
+
+        what = model["faults"].get(node.path)
+        if what in ("hide", "hide-scale"):
+            return None
+        state = {key: values.astype("float64") for key, values in model["state"].items()}
+        result = apply(node, tuple(inputs), state, len(inputs[0]), training)
+        pulled = result.pull(tuple(cotangents))
+        factor = 1.001 if what in ("scale", "train-scale") and (what == "scale" or training) else 1
+        slope = 1 + 1e-6 if what == "slope" else 1
+        return LayerPass(
+            tuple(output * factor for output in result.outputs),
+            tuple(gradient * slope for gradient in pulled.inputs),
+            {name: gradient * slope for name, gradient in pulled.weights.items()},
+        )
 
     def apply(self, node, inputs, state, training, fault):
         import numpy

@@ -1,0 +1,183 @@
+"""What a target's process computes to find mistakes: slopes against differences, and each layer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf, isfinite, sqrt
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cnnspec.backend import LayerPass, Runtime, backend
+from cnnspec.graph import Graph, Node
+from cnnspec.verify.comparison import GATES, INEXACT_GATE, NEGLIGIBLE, SMALLEST_PEAK
+from cnnspec.verify.exchange import Direction, Fault, Job, Mode, Search, Setting
+from cnnspec.weights import draw, draw_inputs, generator_for, known
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+STRIDES = (1e-7, 1e-6, 1e-8, 1e-5)
+"""How far along a direction, relative to the values; the difference that fits best counts.
+
+Short ones lose digits, long ones step over the kinks of a ReLU or a maximum.
+"""
+SINGLE_WEIGHTS = 3
+"""How many weights have a direction of their own, spread over the network."""
+ENOUGH = 1e-5
+"""An error as small as this is not improved upon."""
+
+
+class Counter(Protocol):
+    """Takes note that a unit of work is done."""
+
+    def done(self) -> None: ...
+
+
+def draw_cotangents(graph: Graph, batch: int, seed: int, *, training: bool) -> dict[str, Array]:
+    """The weight of every output value in the scalar whose gradients are compared."""
+    return {
+        port.name: generator_for(seed, f"cotangent {port.name}").standard_normal(
+            (batch, *known(graph.shape(port.value)))
+        )
+        for port in graph.outputs
+        if training or not port.auxiliary
+    }
+
+
+def slopes_along_directions(
+    job: Job, graph: Graph, runtime: Runtime, model: Any, setting: Setting, steps: Counter
+) -> list[Direction]:
+    """A runtime's gradients along random directions against differences of its own outputs.
+
+    There is a direction for each input, one for all weights together, and one for each of a few weights.
+    """
+    training = setting.mode == "training"
+    state, inputs = draw(graph, job.seed), draw_inputs(graph, job.batch, job.seed)
+    cotangents = draw_cotangents(graph, job.batch, job.seed, training=training)
+    runtime.load(model, graph, state)
+    found = runtime.gradients(model, graph, inputs, cotangents, training=training)
+    trainable = [key for key, weight in graph.state.items() if weight.trainable]
+    singles = trainable[:: max(1, (len(trainable) - 1) // max(1, SINGLE_WEIGHTS - 1))]
+    directions: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
+        (f"input `{name}`", (name,), ()) for name in inputs
+    ]
+    directions += [("all weights", (), tuple(trainable))] if trainable else []
+    directions += [(f"`{key}`", (), (key,)) for key in singles]
+
+    def outputs(moved_inputs: Mapping[str, Array], moved_state: Mapping[str, Array]) -> dict[str, Array]:
+        runtime.load(model, graph, {**state, **moved_state})
+        return runtime.forward(model, graph, {**inputs, **moved_inputs}, training=training).outputs
+
+    def length_of(values: Mapping[str, Array], slopes: Mapping[str, Array]) -> float:
+        return sqrt(sum(float((slopes[n] ** 2).sum() * (values[n] ** 2).mean()) for n in values))
+
+    longest = max(length_of(inputs, found.inputs), length_of({key: state[key] for key in trainable}, found.state))
+    result = []
+    for what, names, keys in directions:
+        values = {**{name: inputs[name] for name in names}, **{key: state[key] for key in keys}}
+        slopes = {**{name: found.inputs[name] for name in names}, **{key: found.state[key] for key in keys}}
+        # As long in each array as its values are large, so that none hides the others.
+        along = {
+            name: generator_for(job.seed, f"direction {name}").standard_normal(array.shape)
+            * sqrt(float((array**2).mean()))
+            for name, array in values.items()
+        }
+        slope = sum(float((slopes[name] * along[name]).sum()) for name in values)
+        # What is zero but for rounding is measured against the rest, as gradients are elsewhere.
+        length = length_of(values, slopes)
+        length = length if length > NEGLIGIBLE * longest else longest
+        error = inf
+        for stride in STRIDES:
+            sides = []
+            for sign in (1, -1):
+                moved = {name: values[name] + sign * stride * along[name] for name in values}
+                sides.append(outputs({n: moved[n] for n in names}, {k: moved[k] for k in keys}))
+            change = sum(float((cotangents[n] * (sides[0][n] - sides[1][n])).sum()) for n in cotangents)
+            difference = abs(change / (2 * stride) - slope)
+            error = min(error, difference / length if length else (0.0 if difference == 0 else inf))
+            if error <= ENOUGH:
+                break
+        result.append(Direction(setting.mode, what, error))
+    steps.done()
+    return result
+
+
+def search(job: Job, graph: Graph, source: str, steps: Counter) -> Search:
+    """Run every layer of a target's code alone, on the inputs that the definition computed, in float64.
+
+    Errors of one layer neither spread to others nor cancel.
+    """
+    defining = backend(job.definition)
+    definition = defining.runtime(defining.targets[0], "float64")
+    runtime = backend(job.backend).runtime(job.target, "float64")
+    state = draw(graph, job.seed)
+    models = definition.build("", graph), runtime.build(source, graph)
+    faults: list[Fault] = []
+    unseen: dict[str, None] = {}
+    modes: tuple[Mode, ...] = ("evaluation", "training")
+    for mode in modes:
+        definition.load(models[0], graph, state)
+        runtime.load(models[1], graph, state)
+        training = mode == "training"
+        drawn = draw_inputs(graph, job.batch, job.seed)
+        values = {port.value: drawn[port.name] for port in graph.inputs}
+        reached = set(values)
+        last = {value: node.path for node in graph.layers for value in node.inputs}
+        for node in graph.layers:
+            if node.auxiliary and not training:
+                continue
+            inputs = [values[value] for value in node.inputs]
+            cotangents = [
+                generator_for(job.seed, f"cotangent {node.path} {number}").standard_normal(
+                    (job.batch, *known(graph.shape(value)))
+                )
+                for number, value in enumerate(node.outputs)
+            ]
+            expected = definition.layer(models[0], graph, node, inputs, cotangents, training=training)
+            if expected is None:
+                raise RuntimeError(f"{job.definition} cannot run `{node.path}` alone")
+            values.update(zip(node.outputs, expected.outputs, strict=True))
+            # What no input reaches has the axis of the batch in some targets, in others not.
+            if not reached.isdisjoint(node.inputs):
+                reached.update(node.outputs)
+                given = runtime.layer(models[1], graph, node, inputs, cotangents, training=training)
+                if given is None:
+                    unseen[node.path] = None
+                else:
+                    inexact = node.layer.kind in runtime.single_precision_gradients
+                    faults += _faults(node, mode, expected, given, inexact=inexact)
+            for value in {*node.inputs, *node.outputs}:
+                if last.get(value, node.path) == node.path:
+                    values.pop(value, None)
+            steps.done()
+    return Search(tuple(faults), tuple(unseen))
+
+
+def _faults(node: Node, mode: Mode, expected: LayerPass, given: LayerPass, *, inexact: bool) -> Iterator[Fault]:
+    """What of a layer is off by more than the gate, which is looser for gradients that the framework rounds."""
+    pairs: list[tuple[str, Array, Array | None]] = []
+    for what, here, there in (
+        ("its output", expected.outputs, given.outputs),
+        ("the gradient of its input", expected.inputs, given.inputs),
+    ):
+        for number, array in enumerate(here):
+            suffix = f" {number}" if len(here) > 1 else ""
+            pairs.append((what + suffix, array, there[number] if number < len(there) else None))
+    pairs += [(f"the gradient of `{name}`", array, given.weights.get(name)) for name, array in expected.weights.items()]
+    gate = GATES[Setting("float64", mode)]
+    for what, array, found in pairs:
+        error = _error(array, found)
+        if error > (INEXACT_GATE if inexact and what != "its output" else gate):
+            yield Fault(node.path, mode, what, error)
+
+
+def _error(expected: Array, found: Array | None) -> float:
+    import numpy
+
+    if found is None or expected.shape != found.shape:
+        return inf
+    peak = max(float(numpy.abs(expected).max(initial=0.0)), SMALLEST_PEAK)
+    error = float(numpy.abs(expected - found).max(initial=0.0)) / peak
+    return error if isfinite(error) else inf

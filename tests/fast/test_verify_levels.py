@@ -1,0 +1,238 @@
+"""The levels of the cross-check without a framework: gradients and training of a toy that makes mistakes to order."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+
+import cnnspec
+from cnnspec.backend import backends
+from cnnspec.graph import Graph
+from cnnspec.verify import Report, Unverifiable, as_html, as_markdown, verify
+from cnnspec.verify.certificate import spec_hash
+from cnnspec.verify.comparison import INEXACT_GATE, SLACK, judge_course, judge_slopes
+from cnnspec.verify.exchange import COURSES, SETTINGS, Course, Setting, Slopes, observe
+from cnnspec.verify.optimisers import Adam, Sgd, clipped
+from support import toy_backend
+
+SPEC = """
+model Toy {
+    input image: 4x3x3
+
+    norm0: batch_norm -> relu0: relu
+    flatten
+    fc1: dense(8) -> norm1: batch_norm -> relu1: relu
+    output scores = fc2: dense(5)
+}
+"""
+PAIR = ("toy-a", "toy-b")
+
+
+@pytest.fixture(autouse=True)
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The toy distribution on the path of this process and of those it starts."""
+    toy_backend.install(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = os.environ.get("PYTHONPATH")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path) if before is None else f"{tmp_path}{os.pathsep}{before}")
+    backends.cache_clear()
+    yield
+    sys.modules.pop("cnnspec_toy", None)
+    backends.cache_clear()
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return cnnspec.loads(SPEC)
+
+
+def run(graph: Graph, *faults: tuple[str, str, str], **options: Any) -> Report:
+    """The cross-check of code with these faults: target, path, what."""
+    options = {"targets": PAIR, **options}
+    return verify(graph, sources={"toy": f"FAULTS = {list(faults)!r}\n"}, **options)
+
+
+def test_gradients_agree_by_default(graph: Graph) -> None:
+    report = run(graph, targets=("reference", *PAIR))
+    assert report.ok, report.as_text()
+    assert [row.setting for row in report.slopes if row.target == "toy-a"] == list(SETTINGS)
+    (row, *_) = (row for row in report.slopes if row.target == "toy-a")
+    assert set(row.comparison.errors) == {"input image", *(k for k, w in graph.state.items() if w.trainable)}
+    assert not report.courses
+    assert "gradients of reference against differences along 10 random directions" in report.as_text()
+    assert max(one.error for _, one in report.directions) < 1e-5
+    assert not run(graph, level="forward").slopes
+
+
+def test_training_agrees(graph: Graph) -> None:
+    report = run(graph, targets=("reference", "toy-a", "toy-biased"), level="train", steps=3)
+    assert report.ok, report.as_text()
+    rows = [row for row in report.courses if row.target == "toy-biased"]
+    assert [row.course for row in rows] == list(COURSES)
+    assert [len(row.comparison.steps) for row in rows] == [3, 3, 1]
+    assert set(rows[0].comparison.errors) == set(graph.state)
+    assert "step 3" in report.as_text()
+
+
+def test_a_wrong_gradient_is_traced_to_its_layer(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "norm1", "slope"))
+    assert not report.ok
+    assert all(row.verdict.ok for row in report.rows)
+    wrong = [row for row in report.slopes if not row.comparison.ok]
+    assert {(row.target, row.precision) for row in wrong} == {("toy-b", "float64")}
+    assert set(wrong[0].comparison.wrong) == {
+        "norm0.weight",
+        "norm0.bias",
+        "fc1.weight",
+        "norm1.weight",
+        "norm1.bias",
+    } | ({"fc1.bias"} if wrong[0].setting.mode == "evaluation" else set())
+    (diagnostic,) = report.diagnostics
+    assert diagnostic.message == "toy-b has `norm1` wrong by itself (float64, evaluation)"
+    assert "the gradient of its input is off by 1.0e-06" in diagnostic.label
+    assert SPEC.splitlines()[diagnostic.span.line - 1][diagnostic.span.column - 1 :].startswith("norm1")
+
+
+def test_a_layer_alone_is_at_fault_and_no_other(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "relu0", "scale"), ("toy-b", "fc2", "train-scale"))
+    first, second = report.diagnostics
+    assert first.message == "toy-b has `relu0` wrong by itself (float64, evaluation)"
+    assert "its output is off by 1.0e-03; the gate is 1e-10" in first.label
+    assert first.help.endswith("wrong alone are also `fc2`")
+    assert "disagree from `relu0` on" in second.message
+    assert {fault.path for fault in report.searches["toy-b"].faults} == {"relu0", "fc2"}
+
+
+def test_a_layer_that_cannot_run_alone(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "relu1", "hide-scale"), level="forward")
+    assert report.searches["toy-b"].faults == ()
+    assert report.searches["toy-b"].unseen == ("relu1",)
+    assert "6 run alone" in report.as_text()
+    (diagnostic,) = report.diagnostics
+    assert "`fc2`, or `relu1` before it" in diagnostic.message
+
+
+def test_a_gradient_that_is_missing(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "fc1.weight", "lose"))
+    assert not report.ok
+    assert "toy-b: there is no gradient of `fc1.weight`" in report.as_text()
+
+
+def test_a_fault_that_only_training_shows(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "norm1", "momentum"), level="train", steps=2)
+    sgd = next(row for row in report.courses if row.target == "toy-b")
+    assert set(sgd.comparison.wrong) == {"norm1.running_mean", "norm1.running_var"}
+
+
+def test_all_targets(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    toys = {name: backends()[name] for name in ("toy", "toy-definition")}
+    monkeypatch.setattr("cnnspec.verify.crosscheck.backends", lambda: toys)
+    report = verify(graph, targets=["all"], level="forward")
+    assert [target.name for target in report.targets] == [
+        "toy-definition", "toy-a", "toy-b", "toy-biased", "toy-boasting"
+    ]  # fmt: skip
+    with pytest.raises(Unverifiable, match="nothing to compare after 0 steps"):
+        verify(graph, targets=PAIR, level="train", steps=0)
+
+
+def test_progress_is_metered(graph: Graph) -> None:
+    told: list[dict[str, float]] = []
+    run(graph, meter=lambda shares: told.append(dict(shares)))
+    assert told[-1] == dict.fromkeys(PAIR, 1.0)
+    assert all(0 <= share <= 1 for shares in told for share in shares.values())
+
+
+def test_certificates(graph: Graph) -> None:
+    report = run(graph, targets=("reference", "toy-a"), level="train", steps=2)
+    text = as_markdown(report)
+    assert text.startswith("# Toy: all targets agree\n")
+    assert f"sha256:{spec_hash(graph)}" in text
+    assert (
+        "| tensor | forward, evaluation | forward, training | gradient, evaluation | gradient, training | 2 steps of"
+        in text
+    )
+    assert all(f"| {key} |" in text for key in graph.state)
+    page = as_html(run(graph, ("toy-b", "relu0", "scale")))
+    assert "THE TARGETS DO NOT AGREE" in page
+    assert "toy-b has `relu0` wrong by itself" in page
+    assert spec_hash(graph) != spec_hash(cnnspec.loads(SPEC.replace("dense(8)", "dense(9)")))
+
+
+def test_report_as_json(graph: Graph) -> None:
+    data = json.loads(json.dumps(run(graph, ("toy-b", "norm1", "slope"), level="train").as_json(), allow_nan=False))
+    assert data["level"] == "train"
+    assert {row["target"] for row in data["gradients"]} == set(PAIR)
+    assert next(fault["what"] for fault in data["alone"]["toy-b"]["faults"]) == "the gradient of its input"
+    assert all(len(row["steps"]) == (5 if row["precision"] == "float64" else 1) for row in data["training"])
+
+
+HARD = """
+model Hard {
+    input image: 4
+    fc1: dense(3) -> hard_sigmoid -> fc2: dense(2)
+}
+"""
+
+
+def slopes(**peaks: float) -> Slopes:
+    return Slopes({}, {name: observe(numpy.array([peak])) for name, peak in peaks.items()})
+
+
+def test_what_rounding_leaves_of_zero() -> None:
+    graph = cnnspec.loads(HARD)
+    setting = Setting("float64", "training")
+    reference = slopes(large=1.0, zero=1e-16, small=1e-6)
+    assert judge_slopes(graph, setting, reference, slopes(large=1.0, zero=-3e-15, small=1e-6), ()).ok
+    found = judge_slopes(graph, setting, reference, slopes(large=1.0, zero=0.0, small=1.001e-6), ())
+    assert found.wrong == ("small",)
+    assert found.worst == "small"
+    assert not judge_slopes(graph, setting, reference, slopes(large=1.0, zero=1e-9, small=1e-6), ()).ok
+    assert not judge_slopes(graph, setting, reference, slopes(large=numpy.nan, zero=0.0, small=1e-6), ()).ok
+
+
+def test_a_rounded_constant_loosens_what_it_touches_alone() -> None:
+    graph = cnnspec.loads(HARD)
+    setting = Setting("float64", "evaluation")
+    reference = slopes(**{"fc1.weight": 1.0, "fc2.weight": 1.0})
+    other = slopes(**{"fc1.weight": 1 + 3e-8, "fc2.weight": 1 + 3e-8})
+    found = judge_slopes(graph, setting, reference, other, {"hard_sigmoid"})
+    assert found.loose == {"input image", "fc1.weight", "fc1.bias"}
+    assert found.wrong == ("fc2.weight",)
+    assert found.gate_of("fc1.weight") == INEXACT_GATE
+    assert judge_slopes(graph, setting, reference, other, ()).wrong == ("fc1.weight", "fc2.weight")
+    course = Course("float64", "sgd")
+    before, after = reference.weights, other.weights
+    assert judge_course(graph, course, [before], [after], {"hard_sigmoid"}).ok
+    assert not judge_course(graph, course, [before], [after], ()).ok
+
+
+def test_float32_is_judged_in_units_of_the_yardstick() -> None:
+    graph = cnnspec.loads(HARD)
+    reference, other = slopes(weight=1.0), slopes(weight=1.002)
+    for precision, unit, ok in (("float32", 1e-3, True), ("float32", 1e-5, False), ("float64", 1e-3, False)):
+        found = judge_slopes(graph, Setting(precision, "training"), reference, other, (), unit)
+        assert found.ok == ok
+        assert found.gate == {True: SLACK * 1e-3, False: 1e-4 if precision == "float32" else 1e-10}[ok]
+
+
+def test_optimisers_follow_pytorch_by_hand() -> None:
+    w, g = numpy.array([0.5]), numpy.array([0.3])
+    sgd = Sgd(rate=0.1, fall=0.5, momentum=0.9, decay=0.01)
+    first = sgd.step({"w": w}, {"w": g})["w"]
+    assert first == pytest.approx(0.5 - 0.1 * 0.305)
+    second = sgd.step({"w": first}, {"w": g})["w"]
+    # The velocity has no rate in it: what came before moves on at the new one.
+    assert second == pytest.approx(first - 0.05 * (0.9 * 0.305 + 0.3 + 0.01 * first))
+    adam = Adam(rate=0.1, decay=0.01, epsilon=0.2)
+    # After one step both moments, corrected, are the gradient's own.
+    assert adam.step({"w": w}, {"w": g})["w"] == pytest.approx(0.5 * (1 - 0.001) - 0.1 * 0.3 / (0.3 + 0.2))
+    long = clipped({"a": numpy.array([3.0]), "b": numpy.array([4.0])})
+    assert (long["a"], long["b"]) == (pytest.approx(0.6), pytest.approx(0.8))
+    assert clipped({"a": g})["a"] == g

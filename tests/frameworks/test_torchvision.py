@@ -1,0 +1,197 @@
+"""The generated PyTorch code is torchvision's: it loads torchvision's state strictly, and its outputs are equal.
+
+Equal bit for bit in float32, because the code does the same operations in the same order.  ConvNeXt alone is judged by
+a tolerance: torchvision turns a block's map to channels last for the norm, the two linear layers and GELU, and turns it
+back afterwards; a spec's layers work on the channels where they are, so that the generated code turns the map for each
+of them.  The numbers are the same, but they lie elsewhere in memory, and PyTorch's vectorised GELU rounds the rest of a
+row that is not a multiple of its width otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cnnspec import api, zoo
+from cnnspec.codegen.naming import safe
+from cnnspec_torch.runtime import import_source
+from support.torchvision_models import torchvision_models
+
+FAMILIES = {
+    "alexnet": 224,
+    "convnext_tiny": 224,
+    "densenet121": 224,
+    "efficientnet_b0": 224,
+    "efficientnet_v2_s": 128,
+    "googlenet": 224,
+    "inception_v3": 299,
+    "mnasnet1_0": 224,
+    "mobilenet_v2": 224,
+    "mobilenet_v3_large": 224,
+    "mobilenet_v3_small": 224,
+    "regnet_x_400mf": 224,
+    "regnet_y_400mf": 224,
+    "resnet18": 224,
+    "resnet50": 224,
+    "resnext50_32x4d": 128,
+    "shufflenet_v2_x1_0": 224,
+    "squeezenet1_1": 224,
+    "vgg11": 96,
+    "vgg11_bn": 96,
+    "wide_resnet50_2": 128,
+}
+"""One or two networks of each family, with the height and width of what they are run on."""
+
+SIBLINGS = {
+    "convnext_base": 64,
+    "convnext_large": 64,
+    "convnext_small": 64,
+    "densenet161": 64,
+    "densenet169": 64,
+    "densenet201": 64,
+    "efficientnet_b1": 64,
+    "efficientnet_b2": 64,
+    "efficientnet_b3": 64,
+    "efficientnet_b4": 64,
+    "efficientnet_b5": 64,
+    "efficientnet_b6": 64,
+    "efficientnet_b7": 64,
+    "efficientnet_v2_l": 64,
+    "efficientnet_v2_m": 64,
+    "mnasnet0_5": 64,
+    "mnasnet0_75": 64,
+    "mnasnet1_3": 64,
+    "regnet_x_16gf": 64,
+    "regnet_x_1_6gf": 64,
+    "regnet_x_32gf": 64,
+    "regnet_x_3_2gf": 64,
+    "regnet_x_800mf": 64,
+    "regnet_x_8gf": 64,
+    "regnet_y_128gf": 64,
+    "regnet_y_16gf": 64,
+    "regnet_y_1_6gf": 64,
+    "regnet_y_32gf": 64,
+    "regnet_y_3_2gf": 64,
+    "regnet_y_800mf": 64,
+    "regnet_y_8gf": 64,
+    "resnet101": 64,
+    "resnet152": 64,
+    "resnet34": 64,
+    "resnext101_32x8d": 64,
+    "resnext101_64x4d": 64,
+    "shufflenet_v2_x0_5": 64,
+    "shufflenet_v2_x1_5": 64,
+    "shufflenet_v2_x2_0": 64,
+    "squeezenet1_0": 64,
+    "vgg13": 32,
+    "vgg13_bn": 32,
+    "vgg16": 32,
+    "vgg16_bn": 32,
+    "vgg19": 32,
+    "vgg19_bn": 32,
+    "wide_resnet101_2": 64,
+}
+"""The others, on maps that are as small as they can be."""
+
+LARGE = {"regnet_y_128gf"}
+"""What takes gigabytes."""
+
+TOLERANCE = {name: 1e-6 for name in (*FAMILIES, *SIBLINGS) if name.startswith("convnext")}
+AUXILIARY = {"googlenet": ("logits", "aux2", "aux1"), "inception_v3": ("logits", "aux")}
+
+
+def reference(name: str) -> nn.Module:
+    """torchvision's network, without values."""
+    options: dict[str, Any] = {}
+    if name in AUXILIARY:
+        options = {"aux_logits": True, "init_weights": False, "transform_input": False}
+    with torch.device("meta"):
+        model: nn.Module = torchvision_models().get_model(name, weights=None, **options)
+    return model
+
+
+def generated(name: str) -> nn.Module:
+    """The generated network, without values."""
+    options = {"auxiliary_heads": True} if name in AUXILIARY else {}
+    source = api.compile(name, "torch", **options)
+    graph = api.load(name, **options)
+    with torch.device("meta"):
+        model: nn.Module = getattr(import_source(source, graph.name), safe(graph.name))()
+    return model
+
+
+def drawn(model: nn.Module) -> dict[str, Tensor]:
+    """A state for a model in which everything counts: running statistics and learned scales included."""
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for key, tensor in model.state_dict().items():
+        if key.endswith("num_batches_tracked"):
+            state[key] = torch.zeros(tensor.shape, dtype=tensor.dtype)
+        elif key.endswith("running_var"):
+            state[key] = torch.rand(tensor.shape, generator=generator) * 1.5 + 0.5
+        elif key.endswith(("running_mean", "bias")):
+            state[key] = torch.randn(tensor.shape, generator=generator) * 0.2
+        elif tensor.ndim == 1 or "layer_scale" in key:
+            state[key] = torch.rand(tensor.shape, generator=generator) + 0.5
+        else:
+            fan = tensor[0].numel()
+            state[key] = torch.randn(tensor.shape, generator=generator) * (2 / fan) ** 0.5
+    return state
+
+
+def both(name: str) -> tuple[nn.Module, nn.Module]:
+    """torchvision's network and the generated one, with one state."""
+    theirs, ours = reference(name), generated(name)
+    state = drawn(theirs)
+    theirs.load_state_dict(state, strict=True, assign=True)
+    ours.load_state_dict(state, strict=True, assign=True)
+    return theirs, ours
+
+
+def compare(name: str, size: int) -> None:
+    theirs, ours = (model.eval() for model in both(name))
+    assert [key for key, _ in theirs.named_parameters()] == [key for key, _ in ours.named_parameters()]
+    image = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected, found = theirs(image), ours(image)
+    assert expected.isfinite().all()
+    assert not torch.equal(expected[0], expected[1])
+    if name in TOLERANCE:
+        assert (found - expected).abs().max() <= TOLERANCE[name] * expected.abs().max()
+    else:
+        assert torch.equal(found, expected)
+
+
+def test_every_network_of_torchvision_in_the_zoo_is_run() -> None:
+    names = torchvision_models().list_models(module=torchvision_models())
+    assert {name for name in names if zoo.fold(name) in zoo.models()} == FAMILIES.keys() | SIBLINGS.keys()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_network_of_each_family(name: str) -> None:
+    compare(name, FAMILIES[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_its_siblings(name: str) -> None:
+    compare(name, SIBLINGS[name])
+
+
+@pytest.mark.parametrize("name", AUXILIARY)
+def test_auxiliary_heads(name: str) -> None:
+    """In training mode, without dropout, all outputs are equal; in evaluation mode there is only the first."""
+    theirs, ours = both(name)
+    for module in (*theirs.modules(), *ours.modules()):
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    image = torch.randn(2, 3, 299, 299, generator=torch.Generator().manual_seed(1))
+    expected, found = theirs.train()(image), ours.train()(image)
+    assert len(found) == len(AUXILIARY[name])
+    for output, result in zip(AUXILIARY[name], found, strict=True):
+        assert torch.equal(result, getattr(expected, output if hasattr(expected, output) else f"{output}_logits"))
+    for key, value in theirs.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[key]), key

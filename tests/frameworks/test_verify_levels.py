@@ -1,0 +1,138 @@
+"""The levels of the cross-check on real targets: gradients, steps of training, and each layer alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy
+import pytest
+
+import cnnspec
+from cnnspec.backend import backend
+from cnnspec.graph import Graph
+from cnnspec.verify import Report, verify
+from cnnspec.weights import draw
+
+SPEC = """
+block Residual(width) {
+    input x
+    y = x -> conv(width, 3x3, pad = 1, bias = false) -> batch_norm -> relu -> conv(width, 3x3, pad = 1) -> batch_norm
+    x + y -> relu
+}
+
+model Net {
+    input image: 3x12x12
+    input other: 4
+    image -> stem: conv(6, 3x3, stride = 2, pad = 1) -> bn: batch_norm -> act: leaky_relu(0.1)
+          -> max_pool(3x3, stride = 2, pad = 1)
+    one: Residual(6)
+    h = flatten -> features: dense(4)
+    auxiliary output extra = h -> head: dense(3)
+    output scores = (h + other) -> fc: dense(5)
+}
+"""
+HARD = """
+model Hard {
+    input image: 3x8x8
+    conv1: conv(6, 3x3, pad = 1) -> hard_sigmoid -> conv2: conv(4, 3x3) -> hard_swish -> flatten -> fc: dense(5)
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return cnnspec.loads(SPEC)
+
+
+def checked(graph: Graph, *targets: str, **options: Any) -> Report:
+    return verify(graph, targets=["reference", *targets], **options)
+
+
+@pytest.mark.parametrize("target", ["torch", "keras-tensorflow", "keras-jax", "keras-torch"])
+def test_training_agrees(graph: Graph, target: str) -> None:
+    report = checked(graph, target, level="train")
+    assert report.ok, report.as_text()
+    exact = [row for row in report.compared if row.precision == "float64"]
+    assert max(max(row.comparison.errors.values()) for row in exact) < 1e-11
+    assert {len(row.comparison.steps) for row in report.courses} == {5, 1}
+
+
+def test_compiled_torch_agrees(graph: Graph) -> None:
+    if backend("torch").missing("torch-compile"):
+        pytest.skip("there is no compiler")
+    report = checked(graph, "torch", "torch-compile")
+    assert report.ok, report.as_text()
+
+
+@pytest.mark.parametrize("target", ["torch", "keras-tensorflow", "keras-jax", "keras-torch"])
+def test_layers_run_alone_as_the_definition_has_them(graph: Graph, target: str) -> None:
+    definition = backend("reference").runtime("reference", "float64")
+    chosen = backend(target.partition("-")[0])
+    if target.startswith("keras"):
+        # One process has one backend of Keras.
+        runtime_of = pytest.importorskip("keras").backend.backend()
+        if target != f"keras-{runtime_of}":
+            pytest.skip(f"this process runs Keras on {runtime_of}")
+    runtime = chosen.runtime(target, "float64")
+    model, truth = runtime.build(chosen.emit(graph, []), graph), definition.build("", graph)
+    state = draw(graph, 0)
+    runtime.load(model, graph, state)
+    definition.load(truth, graph, state)
+    numbers = numpy.random.default_rng(0)
+    seen = 0
+    for node in graph.layers:
+        inputs = [numbers.normal(0.3, 1, (2, *graph.shape(value))) for value in node.inputs]
+        cotangents = [numbers.normal(0, 1, (2, *graph.shape(value))) for value in node.outputs]
+        expected = definition.layer(truth, graph, node, inputs, cotangents, training=True)
+        found = runtime.layer(model, graph, node, inputs, cotangents, training=True)
+        assert expected is not None
+        if found is None:
+            continue
+        seen += 1
+        assert found.weights.keys() == expected.weights.keys()
+        pairs = zip(
+            (*expected.outputs, *expected.inputs, *expected.weights.values()),
+            (*found.outputs, *found.inputs, *(found.weights[name] for name in expected.weights)),
+            strict=True,
+        )
+        for here, there in pairs:
+            assert numpy.abs(here - there).max() < 1e-11
+    assert seen >= len(graph.layers) * (0.5 if target == "torch" else 1)
+
+
+def test_a_rounded_constant_of_torch_is_told(graph: Graph) -> None:
+    report = checked(cnnspec.loads(HARD), "torch", "keras-tensorflow")
+    assert report.ok, report.as_text()
+    worst = {row.target: max(row.comparison.errors.values()) for row in report.slopes if row.precision == "float64"}
+    assert 1e-9 < worst["torch"] < 1e-7
+    assert worst["keras-tensorflow"] < 1e-13
+    assert "torch rounds a constant of gradients to float32" in report.as_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "what"),
+    [
+        pytest.param("eps=1e-5", "eps=2e-5", "its output", id="epsilon"),
+        pytest.param("nn.LeakyReLU(0.1)", "nn.LeakyReLU(0.1001)", "its output", id="slope"),
+    ],
+)
+def test_the_layer_at_fault_is_named(graph: Graph, before: str, after: str, what: str) -> None:
+    source = backend("torch").emit(graph, [])
+    assert before in source
+    report = checked(graph, "torch", sources={"torch": source.replace(before, after)})
+    assert not report.ok
+    first = report.searches["torch"].faults[0]
+    assert first.path in ("bn", "act")
+    assert first.what == what
+    assert f"torch has `{first.path}` wrong by itself" in report.as_text()
+
+
+def test_a_gradient_that_goes_missing_is_seen(graph: Graph) -> None:
+    source = backend("torch").emit(graph, [])
+    changed = re.sub(r"self\.features\((.*)\)", r"self.features((\1).detach())", source)
+    assert changed != source
+    report = checked(graph, "torch", sources={"torch": changed})
+    assert all(row.verdict.ok for row in report.rows)
+    assert not report.ok
+    assert "torch and reference disagree about the gradients from" in report.as_text()

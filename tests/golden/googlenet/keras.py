@@ -1,0 +1,84 @@
+"""GoogLeNet, generated from googlenet.cnn by cnnspec 0.1.0.
+
+Input: image 224x224x3 (height x width x channels)
+Output: logits 1000
+Parameters: 6,624,904
+Multiply-accumulates: 1,498,376,192
+Compiled with auxiliary_heads = False
+"""
+
+import keras
+from keras import layers
+
+
+def basic_conv(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int = 1,
+    stride: int = 1,
+    pad: int = 0,
+    *,
+    name: str,
+) -> keras.KerasTensor:
+    """224x224x3 -> 112x112x64 at `conv1`, the first of 57 uses."""
+    x = layers.ZeroPadding2D(pad, name=f"{name}_conv_pad")(x)
+    x = layers.Conv2D(
+        filters, kernel, strides=stride, use_bias=False, name=f"{name}_conv"
+    )(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=0.001, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu_1")(x)
+
+
+def inception(
+    x: keras.KerasTensor,
+    narrow: int,
+    reduced3: int,
+    wide3: int,
+    reduced5: int,
+    wide5: int,
+    pooled: int,
+    *,
+    name: str,
+) -> keras.KerasTensor:
+    """28x28x192 -> 28x28x256 at `inception3a`, the first of 9 uses."""
+    branch1 = basic_conv(x, narrow, name=f"{name}_branch1")
+    branch2 = basic_conv(x, reduced3, name=f"{name}_branch2_0")
+    branch2 = basic_conv(branch2, wide3, kernel=3, pad=1, name=f"{name}_branch2_1")
+    branch3 = basic_conv(x, reduced5, name=f"{name}_branch3_0")
+    branch3 = basic_conv(branch3, wide5, kernel=3, pad=1, name=f"{name}_branch3_1")
+    branch4 = layers.MaxPooling2D(
+        3, strides=1, padding="same", name=f"{name}_branch4_0"
+    )(x)
+    branch4 = basic_conv(branch4, pooled, name=f"{name}_branch4_1")
+    return layers.Concatenate(
+        name=f"{name}_concat_1",
+    )([branch1, branch2, branch3, branch4])
+
+
+def googlenet(classes: int = 1000) -> keras.Model:
+    """GoogLeNet: 224x224x3 -> 1000."""
+    image = keras.Input((224, 224, 3), name="image")
+    early = basic_conv(image, 64, kernel=7, stride=2, pad=3, name="conv1")  # 112x112x64
+    early = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool1")(early)
+    early = basic_conv(early, 64, name="conv2")  # 56x56x64
+    early = basic_conv(early, 192, kernel=3, pad=1, name="conv3")  # 56x56x192
+    early = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool2")(early)
+    early = inception(early, 64, 96, 128, 16, 32, 32, name="inception3a")  # 28x28x256
+    early = inception(early, 128, 128, 192, 32, 96, 64, name="inception3b")  # 28x28x480
+    early = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool3")(early)
+    early = inception(early, 192, 96, 208, 16, 48, 64, name="inception4a")  # 14x14x512
+    middle = inception(early, 160, 112, 224, 24, 64, 64, name="inception4b")
+    middle = inception(middle, 128, 128, 256, 24, 64, 64, name="inception4c")
+    middle = inception(middle, 112, 144, 288, 32, 64, 64, name="inception4d")
+    logits = inception(middle, 256, 160, 320, 32, 128, 128, name="inception4e")
+    logits = layers.MaxPooling2D(2, name="maxpool4")(logits)  # 7x7x832
+    logits = inception(logits, 256, 160, 320, 32, 128, 128, name="inception5a")
+    logits = inception(logits, 384, 192, 384, 48, 128, 128, name="inception5b")
+    logits = layers.GlobalAveragePooling2D(
+        keepdims=True,
+        name="global_avg_pool_1",
+    )(logits)
+    logits = layers.Flatten(name="flatten_1")(logits)  # 1024
+    logits = layers.Dropout(0.2, name="dropout_1")(logits)  # 1024
+    logits = layers.Dense(classes, name="fc")(logits)  # 1000
+    return keras.Model(image, logits, name="googlenet")
