@@ -206,7 +206,10 @@ class KerasRuntime(Runtime):
                 tape.watch(inputs)
                 outputs = results(inputs)
             found = tape.gradient(
-                outputs, sources, output_gradients=cotangents, unconnected_gradients=tensorflow.UnconnectedGradients.ZERO
+                outputs,
+                sources,
+                output_gradients=cotangents,
+                unconnected_gradients=tensorflow.UnconnectedGradients.ZERO,
             )
         elif self._engine == "torch":
             import torch

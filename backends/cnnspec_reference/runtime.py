@@ -75,7 +75,7 @@ class ReferenceRuntime(Runtime):
         passed = differentiate(graph, model, inputs, training, keep=())
         model.update(passed.evaluation.state)
         found = passed.pull(cotangents)
-        return Gradients(found.inputs, found.state)
+        return Gradients({**found.inputs}, {**found.state})
 
     @override
     def layer(

@@ -86,9 +86,7 @@ class TorchRuntime(Runtime):
                 list(results.values()), [cotangents[name] for name in results], [*tensors, *weights.values()]
             )
         names = [port.name for port in graph.inputs]
-        return Gradients(
-            dict(zip(names, found, strict=False)), dict(zip(weights, found[len(names) :], strict=True))
-        )
+        return Gradients(dict(zip(names, found, strict=False)), dict(zip(weights, found[len(names) :], strict=True)))
 
     @override
     def layer(

@@ -136,7 +136,7 @@ def run(
     with judging(others) as judge:
         for seed in count(first_seed):
             campaign.seconds = time.monotonic() - began
-            if specs is not None and campaign.specs >= specs or minutes is not None and campaign.seconds > 60 * minutes:
+            if campaign.specs == specs or (minutes is not None and campaign.seconds > 60 * minutes):
                 return campaign
             text = random_spec(seed)
             found = judge.findings(text, seed, others)
@@ -153,7 +153,9 @@ def run(
                 if serious and save is not None:
                     save.mkdir(parents=True, exist_ok=True)
                     smaller = _smaller(judge, text, seed, one)
-                    heading = "".join(f"# {line}\n" for line in (f"seed {seed}: {one.target} {one.kind}", *one.lines[:5]))
+                    heading = "".join(
+                        f"# {line}\n" for line in (f"seed {seed}: {one.target} {one.kind}", *one.lines[:5])
+                    )
                     (save / f"seed-{seed}-{one.target}.cnn").write_text(heading + smaller, encoding="utf-8")
             if campaign.specs % 50 == 0:
                 tell(f"{campaign.specs} specs, {len(campaign.failures)} failures, {campaign.seconds:.0f} s")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from cnnspec.backend import Gradients, Pass, Runtime
 from cnnspec.graph import Graph, Node
 from cnnspec.layers.normalisation import BatchNorm
@@ -38,9 +40,10 @@ ALLOWANCE = 30.0
 
 # What these give is a choice among what they get, or its sign changed: nothing is rounded.
 EXACT = frozenset(
-    "max_pool adaptive_max_pool global_max_pool relu relu6 leaky_relu abs hard_tanh identity flatten reshape permute pad "
-    "crop channel_shuffle pixel_shuffle slice split concat dropout channel_dropout stochastic_depth parameter".split()
-)
+    ["max_pool", "adaptive_max_pool", "global_max_pool", "relu", "relu6", "leaky_relu", "abs", "hard_tanh", "identity",
+     "flatten", "reshape", "permute", "pad", "crop", "channel_shuffle", "pixel_shuffle", "slice", "split", "concat",
+     "dropout", "channel_dropout", "stochastic_depth", "parameter"]
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Difference:
     name: str
     error: float
 
+    @override
     def __str__(self) -> str:
         return f"{self.mode}: {self.name} is off by {self.error:.1e}"
 
@@ -95,7 +99,9 @@ def answer(runtime: Runtime, source: str, graph: Graph, seed: int) -> Answer:
 def draw_cotangents(graph: Graph, mode: Mode, seed: int) -> dict[str, Array]:
     """The numbers that the outputs are weighed with before they are summed up."""
     return {
-        port.name: generator_for(seed, f"cotangent {port.name}").standard_normal((BATCH, *known(graph.shape(port.value))))
+        port.name: generator_for(seed, f"cotangent {port.name}").standard_normal(
+            (BATCH, *known(graph.shape(port.value)))
+        )
         for port in graph.outputs
         if mode.training or not port.auxiliary
     }
@@ -123,8 +129,7 @@ def differences(reference: Answer, other: Answer) -> list[Difference]:
     for mode, expected in reference.results.items():
         floor = _floors(expected)
         results = other.results[mode]
-        for name in sorted(expected.keys() ^ results.keys()):
-            found.append(Difference(mode, name, inf))
+        found += [Difference(mode, name, inf) for name in expected.keys() ^ results.keys()]
         for name in expected.keys() & results.keys():
             gate = COARSE_GATE if name.startswith("gradient") and (reference.coarse or other.coarse) else GATE
             error = relative_error(expected[name], results[name], floor[name])

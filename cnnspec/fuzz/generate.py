@@ -65,7 +65,14 @@ class _Author:
 
     def text(self, ending: Sequence[str] = ()) -> str:
         parameters = "(width = 6)" if self.width else ""
-        lines = [f"model Net{parameters} {{", *_indented(self.inputs), "", *_indented(self.body), *_indented(ending), "}"]
+        lines = [
+            f"model Net{parameters} {{",
+            *_indented(self.inputs),
+            "",
+            *_indented(self.body),
+            *_indented(ending),
+            "}",
+        ]
         return "\n\n".join([*self.blocks, "\n".join(lines)]) + "\n"
 
     def begin(self) -> None:
@@ -305,7 +312,7 @@ class _Author:
     def arranging(self) -> str:
         channels, rank = self.shape[0], self.rank
         choices = [
-            f"pad({self.padding_amount()}{self.sometimes(0.6, self.random.choice((', mode = reflect', ', mode = replicate')))})",
+            f"pad({self.padding_amount()}{self.border()})",
             f"crop({self.padding_amount()})",
             f"upsample({self.per_axis(lambda: self.random.randint(1, 3))})",
             f"upsample(size = {self.per_axis(lambda: self.random.randint(1, 11))})",
@@ -322,6 +329,9 @@ class _Author:
             choices += [f"upsample({size}, mode = bilinear{align})"] * 2
             choices += [f"pixel_shuffle({factor})" for factor in (2, 3) if channels % factor**2 == 0] * 3
         return self.random.choice(choices)
+
+    def border(self) -> str:
+        return self.sometimes(0.6, self.random.choice((", mode = reflect", ", mode = replicate")))
 
     def padding_amount(self) -> str:
         return self.pairs(2) if self.chance(0.4) else self.per_axis(lambda: self.random.randint(0, 2))
@@ -434,7 +444,9 @@ class _Author:
             case 0:
                 inner = f"x = x -> {label}conv({first} + {step} * i, 3, pad = 1) -> {activation}"
             case 1:
-                inner = f"x = x -> {label}conv({first * 2}, 3, stride = i + 1, pad = same) -> batch_norm -> {activation}"
+                inner = (
+                    f"x = x -> {label}conv({first * 2}, 3, stride = i + 1, pad = same) -> batch_norm -> {activation}"
+                )
             case 2:
                 inner = f"x = concat(x, x -> {label}conv({first}, i + 1, pad = same) -> {activation})"
             case _:
@@ -537,7 +549,7 @@ class _Author:
         return uses > 0
 
     def block_arguments(self, taken: Sequence[str]) -> str:
-        values = {
+        values: dict[str, Callable[[], str]] = {
             "kernel": lambda: str(self.random.choice((1, 2, 3, 3, 5))),
             "stride": lambda: str(self.random.choice((1, 1, 2, 3))),
             "act": self.activation,
@@ -599,7 +611,8 @@ class _Author:
                 ]
             case 5:
                 lines = [
-                    f"y = x -> conv_transpose(filters, kernel, stride = stride, pad = kernel // 2{bias}) -> norm -> act",
+                    f"y = x -> conv_transpose(filters, kernel, stride = stride, pad = kernel // 2{bias})",
+                    "y = y -> norm -> act",
                     "y -> conv(filters, 3, pad = 1)",
                 ]
             case 6:

@@ -104,9 +104,10 @@ def _sections(report: Report) -> Iterator[Section]:
         "The error of a tensor is its largest difference from the reference's float64 over the largest value there. "
         f"A gradient below {NEGLIGIBLE:.0e} of the network's largest is zero but for rounding, and is measured against"
         " that.",
-        f"Gradients in float32 may be off by {SLACK:g} times the error of {report.yardstick or 'the yardstick'} where"
-        f" that is more than the gate. Differences have a gate of {DIRECTION_GATE:.0e}; gradients that a framework"
-        f" multiplies by a constant of float32 have {INEXACT_GATE:.0e}.",
+        f"Gradients in float32 may be off by {SLACK:g} times the error of {report.yardstick or 'the yardstick'}, and by"
+        f" {SLACK:g} times what a nudge makes of the true ones where they jump, if that is more than the gate.",
+        f"Differences have a gate of {DIRECTION_GATE:.0e}; gradients that a framework multiplies by a constant of"
+        f" float32 have {INEXACT_GATE:.0e}.",
     )
     yield Section("Results", (*gates, *report.remarks()), report.tables())
     findings = [f"{one.message}: {one.label} ({one.span})" for one in report.diagnostics]

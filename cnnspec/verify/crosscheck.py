@@ -13,7 +13,7 @@ from cnnspec.backend import Backend, backends
 from cnnspec.diagnostics import nearest
 from cnnspec.graph import Graph
 from cnnspec.shapes import Symbolic, show
-from cnnspec.verify.comparison import Comparison, judge, judge_course, judge_slopes
+from cnnspec.verify.comparison import JUMP, SLACK, Comparison, judge, judge_course, judge_slopes
 from cnnspec.verify.exchange import (
     Course,
     Job,
@@ -157,16 +157,21 @@ def _compare(
         return rows, slopes, courses
     first = next(iter(results.values()))
 
-    def compare_slopes(target: str, setting: Setting, unit: float = 0.0) -> Comparison:
+    def compare_slopes(target: str, setting: Setting, least: float = 0.0) -> Comparison:
         truth = first.slopes[Setting("float64", setting.mode)]
         result = results[target]
-        return judge_slopes(graph, setting, truth, result.slopes[setting], first.inexact | result.inexact, unit)
+        return judge_slopes(graph, setting, truth, result.slopes[setting], first.inexact | result.inexact, least)
 
-    units: dict[Setting, float] = {}
+    # What float32 may be off by where its rounding crosses kinks: which it does is chance.
+    least: dict[Setting, float] = {}
     if yardstick:
         for setting in results[yardstick].slopes:
             errors = compare_slopes(yardstick, setting).errors
-            units[setting] = max(errors.values(), default=0.0)
+            least[setting] = SLACK * max(errors.values(), default=0.0)
+    for setting in first.slopes:
+        single = Setting("float32", setting.mode)
+        moved = first.unsteady.get(setting.mode, 0.0)
+        least[single] = max(least.get(single, 0.0), SLACK * moved if moved > JUMP else 0.0)
     for target, result in results.items():
         rows += [
             Row(
@@ -175,7 +180,7 @@ def _compare(
             for setting, outcome in result.outcomes.items()
         ]
         slopes += [
-            SlopeRow(target, setting, compare_slopes(target, setting, units.get(setting, 0.0)))
+            SlopeRow(target, setting, compare_slopes(target, setting, least.get(setting, 0.0)))
             for setting in result.slopes
         ]
         courses += [

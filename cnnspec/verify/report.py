@@ -332,7 +332,13 @@ class Report:
             units = self._units(slope, max(groups))
             lines.append(
                 (
-                    *(slope.target, *slope.setting, *map(_number, groups), *units, f"{comparison.gate_of(comparison.worst):.0e}"),
+                    *(
+                        slope.target,
+                        *slope.setting,
+                        *map(_number, groups),
+                        *units,
+                        f"{comparison.gate_of(comparison.worst):.0e}",
+                    ),
                     *(self._word(slope.target, comparison.ok), comparison.worst),
                 )
             )

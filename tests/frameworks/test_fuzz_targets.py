@@ -34,9 +34,7 @@ model Net {
     monkeypatch.setattr(campaign, "random_spec", lambda seed: text)
     one = campaign.backends()["torch"]
     emit = one.emit
-    monkeypatch.setattr(
-        type(one), "emit", lambda self, graph, probes: emit(graph, probes).replace("0.2)", "0.3)")
-    )
+    monkeypatch.setattr(type(one), "emit", lambda self, graph, probes: emit(graph, probes).replace("0.2)", "0.3)"))
     found = campaign.run(["torch"], first_seed=5, specs=1, save=tmp_path)
     assert [(seed, finding.target, finding.kind) for seed, finding in found.failures] == [(5, "torch", "disagrees")]
     saved = (tmp_path / "seed-5-torch.cnn").read_text()

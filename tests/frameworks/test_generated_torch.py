@@ -14,10 +14,16 @@ from torch import Tensor, nn
 import cnnspec
 from cnnspec import api, loading
 from cnnspec.backend import backend
+from cnnspec.codegen.emission import Place
 from cnnspec.codegen.naming import safe
+from cnnspec.codegen.plan import literal
+from cnnspec.diagnostics import Span
+from cnnspec.graph import Node
 from cnnspec_torch.emit import CONTAINER_ATTRIBUTES, MODULE_ATTRIBUTES
 from cnnspec_torch.helpers import HELPERS
+from cnnspec_torch.layers import EMITTERS
 from cnnspec_torch.runtime import import_source
+from support.layer_examples import EXAMPLES
 
 SPECS = {
     "resnet": ("resnet50", {"image": (3, 64, 64)}),
@@ -29,16 +35,6 @@ SPECS = {
 }
 """Networks with what is hard for a compiler: options, loops over modules, helpers, several inputs of a block."""
 
-HELPER_LAYERS = """
-    x = x -> conv(4, 3x3, pad = [(1, 0), (0, 1)])
-    x = x -> conv(4, 4x4, pad = same, stride = 2)
-    x = x -> max_pool(3x3, stride = 1, pad = [(1, 1), (0, 2)])
-    x = x -> avg_pool(3x3, stride = 1, pad = [(1, 1), (0, 2)])
-    x = x -> avg_pool(3x3, stride = 1, pad = [(1, 1), (0, 2)], count_pad = false)
-    x = x -> l2_pool(3x3, stride = 1, pad = 1)
-    x = x -> dense(4, axis = channels) -> layer_norm -> stochastic_depth(0.5)
-    x = x -> group: { channel_shuffle(2) -> pad([(1, 1), (0, 2)]) -> crop(1) -> abs -> 2 * 1 }
-"""
 OPTIONS = """
     block Unit(width, option = false, depth = 1) {
         input x
@@ -104,32 +100,55 @@ def test_export(name: str) -> None:
 
 
 def test_training_with_auxiliary_heads_compiles() -> None:
-    graph, probes = api.load_for_compiling(loading.find("googlenet"), parameters={"auxiliary_heads": True})
-    torch.manual_seed(0)
-    model = import_source(backend("torch").emit(graph, probes), graph.name).GoogLeNet(classes=7).train()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    image = torch.randn(2, 3, 64, 64)
-    expected = copy.deepcopy(model)(image)
-    torch.compiler.reset()
-    found = torch.compile(model, fullgraph=True, backend="aot_eager")(image)
-    assert [value.shape for value in found] == [(2, 7)] * 3
-    assert equal(found, expected, 1e-4)
-
-
-def helper_spec() -> str:
-    return dedent("model M {\n    input x: 3x13x14\n" + HELPER_LAYERS + "    output x\n}\n")
-
-
-def test_every_helper_compiles_and_exports() -> None:
-    spec = helper_spec()
+    spec = """
+        model M {
+            input image: 3x16x16
+            early = image -> stem: conv(8, 3x3) -> bn: batch_norm -> relu
+            auxiliary output side = early -> global_avg_pool -> flatten -> side: dense(4)
+            output main = early -> conv(8, 3x3) -> global_avg_pool -> flatten -> fc: dense(4)
+        }
+    """
     model, inputs = model_of(spec)
+    model.train()
+    expected = copy.deepcopy(model)(*inputs)
+    torch.compiler.reset()
+    found = torch.compile(model, fullgraph=True, backend="aot_eager")(*inputs)
+    assert [value.shape for value in found] == [(2, 4)] * 2
+    assert equal(found, expected, 1e-5)
+
+
+def helper_modules() -> dict[str, tuple[nn.Module, Tensor]]:
+    """A module of each helper, with an input for it."""
+    names: dict[str, Any] = {}
+    head = "import torch\nimport torch.nn.functional as F\nfrom torch import Tensor, nn\n\n\n"
+    exec(head + "\n\n".join(HELPERS.values()), names)
+    found: dict[str, tuple[nn.Module, Tensor]] = {}
+    for example in EXAMPLES:
+        if len(example.inputs) != 1 or not all(isinstance(size, int) for size in example.inputs[0]):
+            continue
+        graph_outputs = example.layer.shapes(*example.inputs)
+        node = Node(
+            path="layer", layer=example.layer, inputs=(0,), outputs=tuple(range(1, len(graph_outputs) + 1)),
+            weights=example.layer.weights(*example.inputs), macs=0, auxiliary=False, operator=False, label="layer", named=True,
+            span=Span("test.cnn", 1, 1, 1, 1),
+        )  # fmt: skip
+        (emission,) = EMITTERS[type(example.layer)]([Place(node, example.inputs, graph_outputs)])
+        module = emission.stages[-1].module
+        if module is not None and module.helper and module.helper not in found:
+            found[module.helper] = (eval(literal(module), names), torch.randn(2, *example.inputs[0]))
+    return found
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_every_helper_compiles_and_exports(name: str) -> None:
+    module, value = helper_modules()[name]
+    module.eval()
     torch.compiler.reset()
     with torch.no_grad():
-        expected = model(*inputs)
-        assert equal(torch.compile(model, fullgraph=True, backend="aot_eager")(*inputs), expected, 1e-6)
-        assert equal(torch.export.export(model, inputs).module()(*inputs), expected, 1e-6)
+        expected = module(value)
+        assert equal(torch.compile(module, fullgraph=True, backend="aot_eager")(value), expected, 1e-6)
+        assert equal(torch.export.export(module, (value,)).module()(value), expected, 1e-6)
+    assert module.double()(value.double()).dtype == torch.float64
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -175,8 +194,3 @@ def test_the_names_that_pytorch_needs_are_all_known() -> None:
     assert attributes <= MODULE_ATTRIBUTES
     containers = {name for name in (*dir(nn.Sequential()), *dir(nn.ModuleDict())) if not name.startswith("__")}
     assert containers - attributes <= CONTAINER_ATTRIBUTES
-
-
-def test_the_helpers_used_here_are_most() -> None:
-    source = api.compile(cnnspec.loads(helper_spec()))
-    assert {name for name in HELPERS if f"class {name}" in source} >= {"PaddedConv2d", "ChannelLinear", "StochasticDepth"}

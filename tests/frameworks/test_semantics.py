@@ -85,7 +85,9 @@ POOLING = [
     Row("average, padding counts", "avg_pool(3, stride = 2, pad = 1, count_pad = true)", "3x8x8"),
     Row("average, padding does not count", "avg_pool(3, stride = 2, pad = 1)", "3x8x8"),
     Row("average, unequal padding", "avg_pool(3, stride = 2, pad = [(0, 1), (1, 0)])", "3x8x8"),
-    Row("average, unequal padding counts", "avg_pool(3, stride = 2, pad = [(0, 1), (1, 0)], count_pad = true)", "3x8x8"),
+    Row(
+        "average, unequal padding counts", "avg_pool(3, stride = 2, pad = [(0, 1), (1, 0)], count_pad = true)", "3x8x8"
+    ),
     Row("average, `ceil_mode`", "avg_pool(3, stride = 2, pad = 1, ceil_mode = true)", "3x8x7"),
     Row(
         "average, `ceil_mode`, padding counts",
