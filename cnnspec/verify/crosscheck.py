@@ -13,7 +13,7 @@ from cnnspec.backend import Backend, backends
 from cnnspec.diagnostics import nearest
 from cnnspec.graph import Graph
 from cnnspec.shapes import Symbolic, show
-from cnnspec.verify.comparison import JUMP, SLACK, Comparison, judge, judge_course, judge_slopes
+from cnnspec.verify.comparison import judge, judge_course, judge_slopes
 from cnnspec.verify.exchange import (
     Course,
     Job,
@@ -99,7 +99,7 @@ def verify(
         results = {target: read_result(places[target]) for target, ending in endings.items() if not ending.failure}
         reference = next(iter(results), "")
         yardstick = next((target for target in results if chosen[target].yardstick), "")
-        rows, slopes, courses = _compare(graph, batch, results, yardstick)
+        rows, slopes, courses = _compare(graph, batch, results)
         # A second look, at what is wrong where it shows in float64.
         compared: tuple[SlopeRow | CourseRow, ...] = (*slopes, *courses)
         failed: list[Row | SlopeRow | CourseRow] = [row for row in rows if not row.verdict.ok]
@@ -147,7 +147,7 @@ def verify(
 
 
 def _compare(
-    graph: Graph, batch: int, results: Mapping[str, Result], yardstick: str
+    graph: Graph, batch: int, results: Mapping[str, Result]
 ) -> tuple[list[Row], list[SlopeRow], list[CourseRow]]:
     """Every target against what the first one has in float64, the first one too."""
     rows: list[Row] = []
@@ -157,21 +157,6 @@ def _compare(
         return rows, slopes, courses
     first = next(iter(results.values()))
 
-    def compare_slopes(target: str, setting: Setting, least: float = 0.0) -> Comparison:
-        truth = first.slopes[Setting("float64", setting.mode)]
-        result = results[target]
-        return judge_slopes(graph, setting, truth, result.slopes[setting], first.inexact | result.inexact, least)
-
-    # What float32 may be off by where its rounding crosses kinks: which it does is chance.
-    least: dict[Setting, float] = {}
-    if yardstick:
-        for setting in results[yardstick].slopes:
-            errors = compare_slopes(yardstick, setting).errors
-            least[setting] = SLACK * max(errors.values(), default=0.0)
-    for setting in first.slopes:
-        single = Setting("float32", setting.mode)
-        moved = first.unsteady.get(setting.mode, 0.0)
-        least[single] = max(least.get(single, 0.0), SLACK * moved if moved > JUMP else 0.0)
     for target, result in results.items():
         rows += [
             Row(
@@ -180,8 +165,14 @@ def _compare(
             for setting, outcome in result.outcomes.items()
         ]
         slopes += [
-            SlopeRow(target, setting, compare_slopes(target, setting, least.get(setting, 0.0)))
-            for setting in result.slopes
+            SlopeRow(
+                target,
+                setting,
+                judge_slopes(
+                    graph, setting, first.slopes[Setting("float64", setting.mode)], seen, first.inexact | result.inexact
+                ),
+            )
+            for setting, seen in result.slopes.items()
         ]
         courses += [
             CourseRow(

@@ -146,9 +146,8 @@ class Job:
 class Result:
     """What a target made of all passes.
 
-    What has no code computes in float64 alone, and has ``directions`` and ``unsteady``: how far
-    gradients move where weights and inputs are nudged, by mode.  ``inexact`` has the kinds of layers whose
-    gradient the framework rounds to float32.
+    What has no code computes in float64 alone, and has ``directions``.  ``inexact`` has the kinds of layers whose gradient
+    the framework rounds to float32.
     """
 
     versions: dict[str, str]
@@ -156,7 +155,6 @@ class Result:
     slopes: dict[Setting, Slopes] = field(default_factory=dict)
     courses: dict[Course, tuple[dict[str, Observation], ...]] = field(default_factory=dict)
     directions: tuple[Direction, ...] = ()
-    unsteady: Mapping[Mode, float] = field(default_factory=dict)
     inexact: frozenset[str] = frozenset()
 
 
@@ -227,7 +225,6 @@ def write_result(
     slopes: Mapping[Setting, Any],
     courses: Mapping[Course, Any],
     directions: Iterable[Direction],
-    unsteady: Mapping[Setting, float],
     inexact: Iterable[str],
 ) -> None:
     result = {
@@ -236,7 +233,6 @@ def write_result(
         "slopes": {"-".join(setting): rest for setting, rest in slopes.items()},
         "courses": {"-".join(course): rest for course, rest in courses.items()},
         "directions": list(directions),
-        "unsteady": {setting.mode: error for setting, error in unsteady.items()},
         "inexact": sorted(inexact),
     }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
@@ -272,7 +268,6 @@ def read_result(folder: Path) -> Result:
         slopes=slopes,
         courses=courses,
         directions=tuple(Direction(*one) for one in result["directions"]),
-        unsteady=result["unsteady"],
         inexact=frozenset(result["inexact"]),
     )
 

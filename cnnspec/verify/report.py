@@ -11,7 +11,7 @@ from cnnspec.backend import Precision
 from cnnspec.diagnostics import Diagnostic, render
 from cnnspec.graph import Graph
 from cnnspec.shapes import show
-from cnnspec.verify.comparison import DIRECTION_GATE, GATES, INEXACT_GATE, Comparison, Divergence, Verdict
+from cnnspec.verify.comparison import DIRECTION_GATE, GATES, INEXACT_GATE, STEP_GATE, Comparison, Divergence, Verdict
 from cnnspec.verify.exchange import SETTINGS, Course, Direction, Fault, Level, Search, Setting
 
 PROBLEMS = 10
@@ -337,9 +337,9 @@ class Report:
                         *slope.setting,
                         *map(_number, groups),
                         *units,
-                        f"{comparison.gate_of(comparison.worst):.0e}",
+                        _gate(comparison),
                     ),
-                    *(self._word(slope.target, comparison.ok), comparison.worst),
+                    *(self._word(slope.target, comparison.ok, judged=comparison.judged), comparison.worst),
                 )
             )
         if lines:
@@ -354,8 +354,8 @@ class Report:
             steps = [_number(error) for error in comparison.steps] + [""] * (count - len(comparison.steps))
             lines.append(
                 (
-                    *(course.target, *course.course, *steps, f"{comparison.gate_of(comparison.worst):.0e}"),
-                    *(self._word(course.target, comparison.ok), comparison.worst),
+                    *(course.target, *course.course, *steps, _gate(comparison)),
+                    *(self._word(course.target, comparison.ok, judged=comparison.judged), comparison.worst),
                 )
             )
         if lines:
@@ -368,7 +368,9 @@ class Report:
         """Whether it is the reference's float64, with which all else is compared."""
         return row.target == self.reference and row.precision == "float64"
 
-    def _word(self, target: str, ok: bool) -> str:
+    def _word(self, target: str, ok: bool, *, judged: bool = True) -> str:
+        if ok and not judged:
+            return "told"
         return "agrees" if ok else "FAILS" if target == self.reference else "DISAGREES"
 
     def _units(self, row: Row | SlopeRow, error: float) -> tuple[str, ...]:
@@ -461,7 +463,7 @@ class Report:
     def _comparison_as_json(comparison: Comparison) -> dict[str, Any]:
         return {
             "errors": {name: _finite(error) for name, error in comparison.errors.items()},
-            "gate": comparison.gate,
+            "gate": STEP_GATE if comparison.judged else None,
             "loose": {name: comparison.gate_of(name) for name in sorted(comparison.loose)},
             "problems": list(comparison.problems),
             "ok": comparison.ok,
@@ -509,6 +511,11 @@ def _fault(fault: Fault) -> str:
     if not isfinite(fault.error):
         return f"{fault.what} is of another shape, infinite or no number"
     return f"{fault.what} is off by {fault.error:.1e}"
+
+
+def _gate(comparison: Comparison) -> str:
+    """The gate of what differs most, where there is one."""
+    return f"{comparison.gate_of(comparison.worst):.0e}" if comparison.judged else "-"
 
 
 def _largest(comparison: Comparison, *, inputs: bool) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnnspec.backend import Backend, Gradients, Pass, Precision, Runtime, backend
 from cnnspec.graph import Graph
 from cnnspec.layers.normalisation import BatchNorm
-from cnnspec.verify.comparison import NUDGE, judge_slopes, relative_error
+from cnnspec.verify.comparison import relative_error
 from cnnspec.verify.exchange import (
     COURSES,
     FOLDED_GRADIENT,
@@ -56,7 +56,6 @@ def work(folder: Path) -> None:
     slopes: dict[Setting, Any] = {}
     courses: dict[Course, Any] = {}
     directions: list[Direction] = []
-    unsteady: dict[Setting, float] = {}
     for precision in precisions(chosen):
         runtime = chosen.runtime(job.target, precision)
         versions = runtime.versions()
@@ -68,11 +67,10 @@ def work(folder: Path) -> None:
             slopes.update((setting, worker.slopes(setting)) for setting in settings)
             if not chosen.emits:
                 for setting in settings:
-                    unsteady[setting] = worker.unsteadiness(setting)
                     directions += slopes_along_directions(job, graph, runtime, worker.model, setting, steps)
         if job.level == "train":
             courses.update((course, worker.course(course)) for course in COURSES if course.precision == precision)
-    write_result(folder, versions, plain, slopes, courses, directions, unsteady, inexact)
+    write_result(folder, versions, plain, slopes, courses, directions, inexact)
 
 
 def precisions(chosen: Backend) -> tuple[Precision, ...]:
@@ -88,8 +86,8 @@ def work_units(job: Job, chosen: Backend) -> int:
         courses = sum(course.precision == precision for course in COURSES)
         units += settings
         if job.level != "forward":
-            # What has no code is nudged too, and compared with differences of itself.
-            units += settings * (1 if chosen.emits else 3)
+            # What has no code is compared with differences of itself too.
+            units += settings * (1 if chosen.emits else 2)
         if job.level == "train":
             units += courses * (job.steps if precision == "float64" else 1)
     return units
@@ -153,26 +151,6 @@ class _Worker:
             group: write_observations(self.folder, "-".join(("slopes", *setting, group)), arrays)
             for group, arrays in (("inputs", seen.inputs), ("weights", seen.weights))
         }
-
-    def unsteadiness(self, setting: Setting) -> float:
-        """How far gradients move where every weight and input does so by `NUDGE`, at most, as `judge_slopes` has it."""
-        training = setting.mode == "training"
-        cotangents = self.cotangents(self.job.seed, training)
-        seen = []
-        for size in (0.0, NUDGE):
-            weights, inputs = (
-                {
-                    name: values
-                    * (1 + size * generator_for(self.job.seed, f"nudge {name}").standard_normal(values.shape))
-                    for name, values in arrays.items()
-                }
-                for arrays in (self.weights(), self.inputs(self.job.seed))
-            )
-            self.runtime.load(self.model, self.graph, weights)
-            found = self.runtime.gradients(self.model, self.graph, inputs, cotangents, training=training)
-            seen.append(_observed(found))
-        self.steps.done()
-        return max(judge_slopes(self.graph, setting, seen[0], seen[1], ()).errors.values(), default=0.0)
 
     def course(self, course: Course) -> Any:
         count = self.job.steps if course.precision == "float64" else 1

@@ -26,7 +26,7 @@ model Net {
     input image: 3x8x8
 
     x = image
-    x = x -> conv(4, 3) -> relu
+    x = x -> conv(4, 3) -> tanh
     x = x -> leaky_relu(0.2)
     x -> flatten -> dense(3)
 }
