@@ -44,8 +44,8 @@ AnyLayer = Annotated[
 
 
 class _Part(BaseModel):
-    # Validators are built when a graph is first read: expansion makes its parts by `model_construct`, from values it has
-    # checked itself, and a check of a spec never needs them.
+    # Validators are built when a graph is first read: expansion makes its parts by `model_construct`, from values it
+    # has checked itself, and a check of a spec never needs them.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 

@@ -266,7 +266,8 @@ class KerasRuntime(Runtime):
         if self._precision == "float64":
             NARROWED["float64"] = "float64"
         try:
-            with _volume_pools() if self._engine == "tensorflow" else nullcontext():
+            mended = {"tensorflow": _volume_pools, "torch": _contiguous_kernels}
+            with mended.get(self._engine, nullcontext)():
                 yield
         finally:
             config.set_floatx(before[0])
@@ -301,6 +302,26 @@ def _volume_pools() -> Iterator[None]:
         yield
     finally:
         gen_nn_ops.max_pool3d, gen_nn_ops.avg_pool3d = before
+
+
+@contextmanager
+def _contiguous_kernels() -> Iterator[None]:
+    """Let PyTorch differentiate the convolutions of Keras in float64.
+
+    It refuses those of one filter, since Keras's kernels are views with their axes in another order.
+    """
+    from torch.nn import functional
+
+    before = functional.conv2d
+
+    def conv2d(x: Any, weight: Any, *rest: Any, **named: Any) -> Any:
+        return before(x, weight.contiguous(), *rest, **named)
+
+    functional.conv2d = conv2d
+    try:
+        yield
+    finally:
+        functional.conv2d = before
 
 
 def _steps(model: Any, graph: Graph) -> dict[str, list[Any]]:

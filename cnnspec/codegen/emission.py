@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from cnnspec.graph import Node
 from cnnspec.shapes import Shape
 
@@ -26,6 +28,7 @@ class Place:
 class Required:
     """An argument that is always written."""
 
+    @override
     def __repr__(self) -> str:
         return "REQUIRED"
 

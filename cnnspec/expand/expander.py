@@ -399,7 +399,9 @@ class Expander(Application):
         finally:
             frame.items = outer
         if any(items for _, items in turns):
-            made = [Turn.model_construct(variables=self.plain(variables), body=tuple(items)) for variables, items in turns]
+            made = [
+                Turn.model_construct(variables=self.plain(variables), body=tuple(items)) for variables, items in turns
+            ]
             frame.items.append(Loop.model_construct(span=s.span, turns=tuple(made)))
 
     # ---- a whole model ------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
-from cnnspec.backend import Precision
 from cnnspec.graph import Graph, Node
 from cnnspec.shapes import show
 from cnnspec.verify.exchange import Course, Observation, Outcome, Setting, Slopes
@@ -33,8 +32,8 @@ Rounding stays a thousand times below the one for float64, and five times below 
 STEP_GATE = 1e-10
 """The same for gradients, and for weights after steps of training, in float64.
 
-In float32 these are told and not judged: rounding puts some of a deep network's millions of values on the other side of a
-kink, where gradients jump, in every framework alike and by chance.
+In float32 these are told and not judged: rounding puts some of a deep network's millions of values on the other side
+of a kink, where gradients jump, in every framework alike and by chance.
 """
 
 INEXACT_GATE = 1e-6

@@ -146,8 +146,8 @@ class Job:
 class Result:
     """What a target made of all passes.
 
-    What has no code computes in float64 alone, and has ``directions``.  ``inexact`` has the kinds of layers whose gradient
-    the framework rounds to float32.
+    What has no code computes in float64 alone, and has ``directions``.  ``inexact`` has the kinds of layers whose
+    gradient the framework rounds to float32.
     """
 
     versions: dict[str, str]

@@ -33,7 +33,7 @@ from cnnspec.verify.exchange import (
 )
 from cnnspec.verify.optimisers import optimiser
 from cnnspec.verify.probing import draw_cotangents, search, slopes_along_directions
-from cnnspec.weights import draw, draw_inputs, generator_for, known
+from cnnspec.weights import draw, draw_inputs, known
 
 if TYPE_CHECKING:
     import numpy

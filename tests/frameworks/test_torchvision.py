@@ -100,7 +100,7 @@ AUXILIARY = {"googlenet": ("logits", "aux2", "aux1"), "inception_v3": ("logits",
 
 
 def reference(name: str) -> nn.Module:
-    """torchvision's network, without values."""
+    """Torchvision's network, without values."""
     options: dict[str, Any] = {}
     if name in AUXILIARY:
         options = {"aux_logits": True, "init_weights": False, "transform_input": False}
@@ -140,7 +140,7 @@ def drawn(model: nn.Module) -> dict[str, Tensor]:
 
 
 def both(name: str) -> tuple[nn.Module, nn.Module]:
-    """torchvision's network and the generated one, with one state."""
+    """Torchvision's network and the generated one, with one state."""
     theirs, ours = reference(name), generated(name)
     state = drawn(theirs)
     theirs.load_state_dict(state, strict=True, assign=True)
