@@ -98,7 +98,7 @@ def load_for_compiling(
     for name, value in checked.graph.parameters.items():
         found: list[Graph] = []
         for other in _other_values(value):
-            # Extremes show a rule that is another one there, such as a lower bound, unless they make a network of another length.
+            # Extremes show a rule that is another one there, such as a lower bound; not where they add layers.
             if other in _extremes(value) and any(len(one.layers) != len(checked.graph.layers) for one in found):
                 continue
             one = check(parsed, model=model, parameters={**(parameters or {}), name: other}, inputs=inputs)

@@ -296,10 +296,14 @@ def _run_length(steps: Sequence[Step], position: int) -> int:
     while position + length < len(steps):
         step = steps[position + length]
         if (
-            step.kind != "apply" or step.routine is not first.routine or step.arguments != first.arguments
-            or step.inputs != first.inputs or step.outputs != first.outputs or step.label != f"{head}{number + length}{tail}"
+            step.kind != "apply"
+            or step.routine is not first.routine
+            or step.arguments != first.arguments
+            or step.inputs != first.inputs
+            or step.outputs != first.outputs
+            or step.label != f"{head}{number + length}{tail}"
             or step.shapes != first.shapes
-        ):  # fmt: skip
+        ):
             break
         length += 1
     return length

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from typing_extensions import override
 
@@ -35,11 +36,100 @@ from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS, initialisation, statement
 
 MODULE_ATTRIBUTES = frozenset(
-    ["T_destination", "add_module", "apply", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu", "cuda", "double", "dump_patches", "eval", "extra_repr", "float", "forward", "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "load_state_dict", "modules", "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "parameters", "register_backward_hook", "register_buffer", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook", "register_full_backward_pre_hook", "register_load_state_dict_post_hook", "register_load_state_dict_pre_hook", "register_module", "register_parameter", "register_state_dict_post_hook", "register_state_dict_pre_hook", "requires_grad_", "set_extra_state", "set_submodule", "share_memory", "state_dict", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad", "_apply", "_backward_hooks", "_backward_pre_hooks", "_buffers", "_call_impl", "_compiled_call_impl", "_forward_hooks", "_forward_hooks_always_called", "_forward_hooks_with_kwargs", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_get_backward_hooks", "_get_backward_pre_hooks", "_get_name", "_is_full_backward_hook", "_load_from_state_dict", "_load_state_dict_post_hooks", "_load_state_dict_pre_hooks", "_maybe_warn_non_full_backward_hook", "_modules", "_named_members", "_non_persistent_buffers_set", "_parameters", "_register_load_state_dict_pre_hook", "_register_state_dict_hook", "_replicate_for_data_parallel", "_save_to_state_dict", "_slow_forward", "_state_dict_hooks", "_state_dict_pre_hooks", "_version", "_wrapped_call_impl"]
+    [
+        "T_destination",
+        "add_module",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "compile",
+        "cpu",
+        "cuda",
+        "double",
+        "dump_patches",
+        "eval",
+        "extra_repr",
+        "float",
+        "forward",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "ipu",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "state_dict",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "xpu",
+        "zero_grad",
+        "_apply",
+        "_backward_hooks",
+        "_backward_pre_hooks",
+        "_buffers",
+        "_call_impl",
+        "_compiled_call_impl",
+        "_forward_hooks",
+        "_forward_hooks_always_called",
+        "_forward_hooks_with_kwargs",
+        "_forward_pre_hooks",
+        "_forward_pre_hooks_with_kwargs",
+        "_get_backward_hooks",
+        "_get_backward_pre_hooks",
+        "_get_name",
+        "_is_full_backward_hook",
+        "_load_from_state_dict",
+        "_load_state_dict_post_hooks",
+        "_load_state_dict_pre_hooks",
+        "_maybe_warn_non_full_backward_hook",
+        "_modules",
+        "_named_members",
+        "_non_persistent_buffers_set",
+        "_parameters",
+        "_register_load_state_dict_pre_hook",
+        "_register_state_dict_hook",
+        "_replicate_for_data_parallel",
+        "_save_to_state_dict",
+        "_slow_forward",
+        "_state_dict_hooks",
+        "_state_dict_pre_hooks",
+        "_version",
+        "_wrapped_call_impl",
+    ]
 )
 """Attributes of every `nn.Module`, which no layer's name can hide."""
 
-CONTAINER_ATTRIBUTES = frozenset(["append", "clear", "extend", "insert", "items", "keys", "pop", "update", "values", "_get_item_by_idx"])
+CONTAINER_ATTRIBUTES = frozenset(
+    ["append", "clear", "extend", "insert", "items", "keys", "pop", "update", "values", "_get_item_by_idx"]
+)
 """Those that `nn.Sequential` and `nn.ModuleDict` have besides."""
 
 
@@ -93,7 +183,7 @@ class TorchDialect(Dialect):
 
     @override
     def inlines(self, uses: Sequence[tuple[Graph, Piece]]) -> bool:
-        return all(chain(use, lambda node, graph=graph: self._single(graph, node)) for graph, use in uses)
+        return all(chain(use, partial(self._single, graph)) for graph, use in uses)
 
     @override
     def opaque(self) -> bool:
@@ -177,6 +267,7 @@ class _Class:
         self.forward = Writer(indent=2)
         self.attributes = {label for _, use in routine.uses for label in _labels(use.body)}
         self.patterns = [re.sub(r"\{.*?\}", r"\\d+", label) for label in _patterns(routine.body)]
+        self.counters = _counters(routine.body)
         self.stored: dict[str, str] = {}
 
     def lines(self) -> list[str]:
@@ -476,11 +567,17 @@ class _Class:
             writer.lines += second.lines
 
     def _kept(self, text: str, hint: str) -> str:
-        """An expression of the constructor in `forward`: a comparison with a number as it is, anything else under a name of its own."""
+        """An expression of the constructor in `forward`: a comparison with a number as it is, others under a name."""
+        if self._counts(text):
+            return self._in_forward(text)
         comparison = re.fullmatch(r"([A-Za-z_]\w*) (==|!=) (\d+)", text)
         if comparison:
             return f"self.{self._store(comparison[1], comparison[1])} {comparison[2]} {comparison[3]}"
         return f"self.{self._store(hint, text)}"
+
+    def _counts(self, text: str) -> bool:
+        """Whether an expression has the variable of a loop in it, which `forward` has as well."""
+        return any(re.search(rf"\b{counter}\b", text) for counter in self.counters)
 
     def _in_forward(self, text: str) -> str:
         """An expression in which names of the constructor have become attributes."""
@@ -507,7 +604,8 @@ class _Class:
             writer.line(f"for {step.variable} in range({step.count}):")
             writer.lines += inner.lines
         if not step.count.isdigit():
-            step.count = f"self.{self._store('depth', step.count)}"
+            counted = self._counts(step.count)
+            step.count = self._in_forward(step.count) if counted else f"self.{self._store('depth', step.count)}"
 
     # -- the forward pass
 
@@ -590,7 +688,7 @@ class _Class:
     def _initialise(self, writer: Writer) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
         rules, exceptions = initial_values(self.file.plan.graph)
-        # A helper is a subclass, and subject to the rule for its base: it has one of its own, after that, where it differs.
+        # A helper is a subclass, subject to the rule for its base: it has its own after that, where it differs.
         derived = [kind for kind in rules if _base(kind) in rules]
         plain = _together({kind: rules[kind].starts for kind in rules if kind not in derived})
         others = {kind: rules[kind].starts for kind in derived if rules[kind].starts != rules[_base(kind)].starts}
@@ -643,7 +741,7 @@ class Rule:
 
 
 def initial_values(graph: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
-    """The most common start of each weight of each kind of module, and the statements for weights that start otherwise, by path."""
+    """The usual start of each weight of each kind of module, and statements for the others by path."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     rules: dict[str, Rule] = {}
     wanted = []
@@ -693,6 +791,12 @@ def _labels(body: Sequence[Piece]) -> set[str]:
             found.add(piece.label.partition(".")[0])
         found |= _labels(piece.body if piece.kind == "branch" else [part for turn in piece.turns for part in turn])
     return found
+
+
+def _counters(steps: Sequence[Step]) -> set[str]:
+    """The variables of loops."""
+    found = {step.variable for step in steps if step.kind == "repeat"}
+    return found.union(*(_counters(body) for step in steps for body in step.bodies))
 
 
 def _patterns(steps: Sequence[Step]) -> list[str]:

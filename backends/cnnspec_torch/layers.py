@@ -904,8 +904,7 @@ def initialisation(node: Node) -> list[tuple[str, str | None]]:
         return [(weight.name, statement(weight.init)) for weight in node.weights]
     if isinstance(node.layer, (activation.Prelu, arithmetic.Parameter)):
         return [
-            (weight.name, statement(weight.init) if _constant(weight.init) is None else None)
-            for weight in node.weights
+            (weight.name, statement(weight.init) if _constant(weight.init) is None else None) for weight in node.weights
         ]
     # Norms: ones, zeros and running statistics, in PyTorch as in the spec.
     return [(weight.name, None) for weight in node.weights]

@@ -1,8 +1,8 @@
 """How a backend says what one layer becomes: concrete calls as data.
 
-A backend describes each layer of the graph concretely, with every number written out: ``nn.Conv2d(64, 128, 3, stride=2)``.  The
-planner (`cnnspec.codegen.plan`) then compares all uses of a block, finds out which numbers differ, and prints those as
-constructor arguments or expressions of them.
+A backend describes each layer of the graph concretely, with every number written out: ``nn.Conv2d(64, 128, 3,
+stride=2)``.  The planner (`cnnspec.codegen.plan`) then compares all uses of a block, finds out which numbers differ,
+and prints those as constructor arguments or expressions of them.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Code:
 class Argument:
     """``value`` by position, or ``name=value``; left out where every use has the target's own ``default``.
 
-    A value is a number, bool, string, None, `Code`, a `Construct` without arguments that vary, or a tuple or list of these.
+    A value is a number, bool, string, None, `Code`, a `Construct` without arguments that vary, or a tuple or list of
+    these.
     """
 
     value: Any
@@ -71,8 +72,8 @@ class Construct:
 class Formula:
     """An expression over the inputs: ``F.relu({0})``, ``torch.cat(({all}), dim={axis})``, ``{0} + {1}``.
 
-    ``{0}``, ``{1}`` are inputs, ``{all}`` all of them with commas, other fields come from ``values`` (numbers, tuples, strings, `Code`).
-    ``loose`` marks an operator expression that needs parentheses inside another one.
+    ``{0}``, ``{1}`` are inputs, ``{all}`` all of them with commas, other fields come from ``values`` (numbers,
+    tuples, strings, `Code`). ``loose`` marks an operator expression that needs parentheses inside another one.
     """
 
     pattern: str
@@ -85,9 +86,10 @@ class Formula:
 class Stage:
     """One step of a layer's emission.
 
-    ``suffix`` distinguishes the names of several steps of one layer (``"pad"`` gives ``conv1.pad``); the step that bears the layer's own
-    weights, or the last one, has none.  ``module`` is the step as an object that is applied to its inputs, ``formula`` as an expression;
-    at least one of them is there.  ``attribute`` marks a module that *is* its value (a learned array) and is not called.
+    ``suffix`` distinguishes the names of several steps of one layer (``"pad"`` gives ``conv1.pad``); the step that
+    bears the layer's own weights, or the last one, has none.  ``module`` is the step as an object that is applied to
+    its inputs, ``formula`` as an expression; at least one of them is there.  ``attribute`` marks a module that *is*
+    its value (a learned array) and is not called.
     """
 
     module: Construct | None = None

@@ -1,4 +1,4 @@
-"""The head of a generated file: spec, version, shapes, parameters and cost; no date, so that equal input gives equal output."""
+"""The head of a generated file: spec, version, shapes, parameters and cost; no date: equal specs give equal code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnnspec.version import __version__
 
 
 def header(planned: Plan, show: Callable[[Shape], str], axes: str) -> str:
-    """The docstring of a generated file; ``show`` writes a shape in the target's axis order, ``axes`` names that order."""
+    """The docstring of a generated file; ``show`` writes a shape in the order of ``axes``."""
     graph = planned.graph
 
     def ports(some: tuple[Port, ...]) -> str:

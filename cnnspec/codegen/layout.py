@@ -1,7 +1,7 @@
 """Laying out Python source as the usual formatters do, at 88 columns.
 
-A call that does not fit on its line is broken after its opening bracket: plain arguments on one line where they fit, others one a
-line with a trailing comma, which formatters leave as it is.
+A call that does not fit on its line is broken after its opening bracket: plain arguments on one line where they fit,
+others one a line with a trailing comma, which formatters leave as it is.
 """
 
 from __future__ import annotations

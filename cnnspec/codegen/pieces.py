@@ -1,7 +1,8 @@
-"""The graph's tree, made ready for comparison: loops unrolled where they must be, dotted labels gathered into containers."""
+"""The graph's tree, ready for comparison: some loops written out, dotted labels gathered into containers."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -52,9 +53,15 @@ def pieces(graph: Graph, unroll: Unroll) -> Piece:
 def _scope(scope: Scope, unroll: Unroll) -> Piece:
     body = gather(_items(scope.body, unroll, ()), scope.outputs)
     piece = Piece(
-        kind="scope", key=("scope", scope.span), label=scope.label, named=scope.named, scope=scope, body=body, outputs=scope.outputs,
+        kind="scope",
+        key=("scope", scope.span),
+        label=scope.label,
+        named=scope.named,
+        scope=scope,
+        body=body,
+        outputs=scope.outputs,
         path=scope.path,
-    )  # fmt: skip
+    )
     # A body may use values that were not handed to it as inputs: names of the surrounding body, or block arguments.
     inner = {value for part in body for value in produced(part)}
     free = [value for part in body for value in used(part) if value not in inner and value not in scope.inputs]
@@ -69,9 +76,17 @@ def _items(items: Iterable[Item], unroll: Unroll, turn: tuple[int, ...]) -> list
         match item:
             case Node():
                 found.append(
-                    Piece(kind="node", key=("node", item.span, item.layer.kind, *turn), label=item.label, named=item.named, node=item,
-                          inputs=item.inputs, outputs=item.outputs, path=item.path)
-                )  # fmt: skip
+                    Piece(
+                        kind="node",
+                        key=("node", item.span, item.layer.kind, *turn),
+                        label=item.label,
+                        named=item.named,
+                        node=item,
+                        inputs=item.inputs,
+                        outputs=item.outputs,
+                        path=item.path,
+                    )
+                )
             case Scope():
                 piece = _scope(item, unroll)
                 piece.key = ("scope", item.span, item.definition, *turn)
@@ -85,9 +100,13 @@ def _items(items: Iterable[Item], unroll: Unroll, turn: tuple[int, ...]) -> list
                         found += _items(one.body, unroll, (*turn, number))
                 else:
                     found.append(
-                        Piece(kind="loop", key=("loop", item.span, *turn), turns=[_items(one.body, unroll, turn) for one in item.turns],
-                              variables=[one.variables for one in item.turns])
-                    )  # fmt: skip
+                        Piece(
+                            kind="loop",
+                            key=("loop", item.span, *turn),
+                            turns=[_items(one.body, unroll, turn) for one in item.turns],
+                            variables=[one.variables for one in item.turns],
+                        )
+                    )
     return found
 
 
@@ -146,7 +165,7 @@ def _container(head: str, run: list[Piece], uses: dict[int, int]) -> Piece | Non
     """The run as one scope, if it is a chain of which only the end is seen from outside."""
     if any(len(piece.inputs) != 1 or len(piece.outputs) != 1 for piece in run):
         return None
-    for before, after in zip(run, run[1:], strict=False):
+    for before, after in itertools.pairwise(run):
         if after.inputs != before.outputs or uses.get(before.outputs[0], 0) != 1:
             return None
     for piece in run:
@@ -154,6 +173,12 @@ def _container(head: str, run: list[Piece], uses: dict[int, int]) -> Piece | Non
     last = run[-1].outputs
     outer = run[0].path.rpartition("." + run[0].label)[0] if run[0].label else head
     return Piece(
-        kind="scope", key=("container", head, run[0].key), label=head, named=True, body=gather(run, last), inputs=run[0].inputs,
-        outputs=last, path=outer,
-    )  # fmt: skip
+        kind="scope",
+        key=("container", head, run[0].key),
+        label=head,
+        named=True,
+        body=gather(run, last),
+        inputs=run[0].inputs,
+        outputs=last,
+        path=outer,
+    )

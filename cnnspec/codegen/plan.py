@@ -1,11 +1,11 @@
 """From concrete graphs to general code: what a block's uses share is written once, what differs becomes an argument.
 
-The planner looks at every use of a block, in the model itself and in *probes* (expansions of the same spec with other values of the
-model's parameters), and lays them beside each other part by part.  A number that is the same in every use is a literal.  One that
-differs is explained, in this order, by a block parameter of the spec, by a name that the block binds, by a simple expression of these
-(a product, a quotient, an arithmetic progression over a loop), or else becomes a constructor argument of its own.  An
-``if`` that all uses decide alike disappears.  Every expression is checked against every use, so the code computes for
-each of them exactly what the graph says.
+The planner looks at every use of a block, in the model itself and in *probes* (expansions of the same spec with other
+values of the model's parameters), and lays them beside each other part by part.  A number that is the same in every
+use is a literal.  One that differs is explained, in this order, by a block parameter of the spec, by a name that the
+block binds, by a simple expression of these (a product, a quotient, an arithmetic progression over a loop), or else
+becomes a constructor argument of its own.  An ``if`` that all uses decide alike disappears.  Every expression is
+checked against every use, so the code computes for each of them exactly what the graph says.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Dialect(ABC):
         """Whether a group printed in place is one object that values pass through whole."""
 
 
-# ---- what the planner gives ------------------------------------------------------------------------------------------
+# ---- what the planner gives ----------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -136,8 +136,8 @@ class ResolvedStage:
 class Step:
     """A statement of the generated forward pass.
 
-    ``apply`` has stages (a layer), a routine with arguments (a block), or a body (a group printed in place).  ``choice`` has a test and
-    two bodies, ``repeat`` a variable, a count and a body.
+    ``apply`` has stages (a layer), a routine with arguments (a block), or a body (a group printed in place).
+    ``choice`` has a test and two bodies, ``repeat`` a variable, a count and a body.
     """
 
     kind: Literal["apply", "choice", "repeat"]
@@ -201,7 +201,7 @@ class Plan:
     """The model's parameters that the generated code takes."""
 
 
-# ---- laying uses beside each other -------------------------------------------------------------------------------------
+# ---- laying uses beside each other ---------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -221,8 +221,8 @@ class Slot:
 class Body:
     """A body in all its uses.
 
-    ``contexts`` lists them; ``parent`` maps each to its context in the surrounding body, ``turn`` to its turn if the body is a loop's, and
-    ``graph`` to its graph.
+    ``contexts`` lists them; ``parent`` maps each to its context in the surrounding body, ``turn`` to its turn if the
+    body is a loop's, and ``graph`` to its graph.
     """
 
     contexts: list[int]
@@ -272,7 +272,7 @@ class Names:
         reserved: set[str],
         carried: Sequence[str] | None,
     ) -> None:
-        """``channels`` are the varying channels of inputs with a name to wish for; ``carried`` the parameters of the model, if it is this."""
+        """``channels`` are varying channels of inputs with wished names, ``carried`` is given for the model."""
         self.uses = uses
         self.model = carried is not None
         self.reserved = reserved
@@ -365,7 +365,7 @@ class Names:
         return None
 
     def namesake(self, values: Values, hint: str) -> str | None:
-        """A varying parameter that is this argument by its name, where only some uses have it and agree: a branch's `stride`."""
+        """The varying parameter of an argument's own name, where the uses that have it agree: a branch's `stride`."""
         for name, has in self.arguments.items():
             if name in hint and values and len(values) < len(self.uses) and _equal(has, values):
                 return self.use(name)
@@ -444,11 +444,12 @@ class Names:
         if not all(type(value) is int for value in values.values()):
             return None
         # Of a few uses many a number is the same by chance: there, what two parameters say is more likely meant.
-        ways = [lambda: self._multiple(values, known), lambda: self._of_two(values, numbers)]
-        for way in ways if len(values) == len(self.uses) else reversed(ways):
-            text = way()
-            if text is not None:
-                return text
+        if len(values) == len(self.uses):
+            text = self._multiple(values, known) or self._of_two(values, numbers)
+        else:
+            text = self._of_two(values, numbers) or self._multiple(values, known)
+        if text is not None:
+            return text
         for name, has in numbers.items():
             if len(set(values.values())) > 1 and all(has[i] // 2 == value for i, value in values.items()):
                 return f"{self.use(name)} // 2"
@@ -545,11 +546,14 @@ def _equal(has: Values, values: Values) -> bool:
     return all(type(has[i]) is type(value) and has[i] == value for i, value in values.items())
 
 
-# ---- planning ----------------------------------------------------------------------------------------------------------
+# ---- planning ------------------------------------------------------------------------------------------------------
 
 
 def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
-    """The general form of a graph.  ``probes`` may vary one parameter each; those that change nothing but what can be explained are carried."""
+    """The general form of a graph.
+
+    ``probes`` vary one parameter each; a parameter that changes nothing but what can be explained is carried.
+    """
     by_parameter: dict[str, list[Graph]] = {}
     for probe in probes:
         changed = [name for name, value in probe.parameters.items() if graph.parameters.get(name) != value]
@@ -706,7 +710,7 @@ class _Planner:
         return found
 
     def _together(self, uses: list[tuple[int, Piece]]) -> list[Routine]:
-        """The definitions of a block: one for all uses, or one for those of each structure, or for those that are equal."""
+        """The definitions of a block: one for all uses, for those of each structure, or for those that are equal."""
         try:
             return [self._routine("", uses)]
         except Differ:
@@ -737,7 +741,7 @@ class _Planner:
         return shapes, tuple(self._signature(part, exact) for part in use.body)
 
     def _signature(self, piece: Piece, exact: bool) -> object:
-        """What uses must share to be served by one definition whatever their numbers, or if ``exact`` all that can differ."""
+        """What uses must share to have one definition whatever their numbers, or if ``exact`` all that can differ."""
         label = piece.label if exact else skeleton(piece.label)
         match piece.kind:
             case "node":
@@ -797,9 +801,17 @@ class _Planner:
         shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
         shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
         return Routine(
-            name, parameters, list(names.defined.items()), flow.input_names, outputs, steps, uses, f"{shapes_in} -> {shapes_out}", read,
+            name,
+            parameters,
+            list(names.defined.items()),
+            flow.input_names,
+            outputs,
+            steps,
+            uses,
+            f"{shapes_in} -> {shapes_out}",
+            read,
             flow.beginnings,
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _default(values: dict[tuple[int, str], Any]) -> Any:
@@ -811,7 +823,7 @@ class _Planner:
         return REQUIRED
 
     def _input_names(self, piece: Piece) -> list[str]:
-        """Names for the inputs: the spec's, and ``x``, ``y`` ... for values that a group uses without taking them as inputs."""
+        """Names for the inputs: the spec's, and ``x``, ``y`` ... for values that a group uses without taking them."""
         scope = piece.scope
         wishes = [safe(name) for name in scope.input_names] if scope is not None else []
         others = set(map(safe, scope.arguments)) if scope is not None and self.dialect.one_scope else set()
@@ -945,13 +957,16 @@ class _Planner:
         if body.outer is None:
             return names.explain(values, hint)
         outer: dict[int, list[Any]] = {}
+        turns: dict[int, list[tuple[int, Any]]] = {}
         for context, value in values.items():
             outer.setdefault(body.parent[context], []).append(value)
+            if body.turn is not None:
+                turns.setdefault(body.parent[context], []).append((body.turn[context], value))
         if all(len({(type(v), v) for v in some_values}) == 1 for some_values in outer.values()):
             return self.resolve({c: v[0] for c, v in outer.items()}, body.outer, names, hint)
         if body.turn is None:
             raise Differ("values that change within one use")
-        return self._over_turns(outer, body, names, hint)
+        return self._over_turns(turns, body, names, hint)
 
     @staticmethod
     def _outermost(values: Values, body: Body) -> Values:
@@ -964,49 +979,59 @@ class _Planner:
             values, body = lifted, body.outer
         return values
 
-    def _over_turns(self, sequences: dict[int, list[Any]], body: Body, names: Names, hint: str) -> str:
-        """A value that changes from turn to turn: an arithmetic progression, or another first one."""
+    def _over_turns(self, turns: dict[int, list[tuple[int, Any]]], body: Body, names: Names, hint: str) -> str:
+        """A value that changes from turn to turn: an arithmetic progression, or another first one and then a rule."""
         assert body.outer is not None
         i = body.variable
-        if all(type(value) is int for values in sequences.values() for value in values):
-            steps = {c: values[1] - values[0] if len(values) > 1 else None for c, values in sequences.items()}
-            known = [step for step in steps.values() if step is not None]
-            if all(
-                all(values[t] == values[0] + t * steps[c] for t in range(len(values)))
-                for c, values in sequences.items() if steps[c] is not None
-            ):  # fmt: skip
-                step = self.resolve(
-                    {c: s if s is not None else known[0] for c, s in steps.items()}, body.outer, names, f"{hint}_step"
-                )
-                start = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
-                if start == "0":
-                    return i if step == "1" else f"{i} * {_tight(step)}"
-                product = i if step == "1" else f"{i} * {_tight(step)}"
-                return f"{product} + {start}" if start.isdigit() else f"{_term(start)} + {product}"
-        rests = {c: values[1:] for c, values in sequences.items() if len(values) > 1}
-        if all(len({(type(v), v) for v in rest}) == 1 for rest in rests.values()):
-            first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
-            fallback = next(iter(rests.values()))[0]
-            rest = self.resolve(
-                {c: rests[c][0] if c in rests else fallback for c in sequences}, body.outer, names, hint
-            )
-            return f"{_term(first)} if {i} == 0 else {_term(rest)}"
-        if all(type(value) is int for values in sequences.values() for value in values):
-            slopes = {c: rest[1] - rest[0] for c, rest in rests.items() if len(rest) > 1}
-            if slopes and all(
-                rest[t] == rest[0] + t * slopes[c] for c, rest in rests.items() for t in range(len(rest)) if c in slopes
-            ):
-                some = next(iter(slopes.values()))
-                # As if the first turn belonged to the progression too.
-                whole = {
-                    c: [rests[c][0] - slopes.get(c, some), *rests[c]] if c in rests else [0] for c in sequences
-                }  # fmt: skip
-                first = self.resolve({c: values[0] for c, values in sequences.items()}, body.outer, names, hint)
-                rest = self._over_turns(
-                    {c: values for c, values in whole.items() if len(values) > 1}, body, names, hint
-                )
-                return f"{_term(first)} if {i} == 0 else {rest}"
-        raise Differ("values that follow no rule over the turns of a loop")
+        if all(type(value) is bool for points in turns.values() for _, value in points):
+            for test, truth in ((f"{i} == 0", True), (f"{i} != 0", False)):
+                if all(value == ((turn == 0) is truth) for points in turns.values() for turn, value in points):
+                    return test
+            raise Differ("a choice that follows no rule over the turns of a loop")
+        text = self._progression(turns, body, names, hint)
+        if text is not None:
+            return text
+        firsts = {c: points[0][1] for c, points in turns.items() if points[0][0] == 0}
+        rests = {c: [point for point in points if point[0] > 0] for c, points in turns.items()}
+        rests = {c: points for c, points in rests.items() if points}
+        if not firsts or not rests:
+            raise Differ("values that follow no rule over the turns of a loop")
+        if all(len({(type(value), value) for _, value in points}) == 1 for points in rests.values()):
+            rest: str | None = self.resolve({c: points[0][1] for c, points in rests.items()}, body.outer, names, hint)
+        else:
+            rest = self._progression(rests, body, names, hint)
+        if rest is None:
+            raise Differ("values that follow no rule over the turns of a loop")
+        first = self.resolve(firsts, body.outer, names, hint)
+        return f"{_term(first)} if {i} == 0 else {_term(rest)}"
+
+    def _progression(self, turns: dict[int, list[tuple[int, Any]]], body: Body, names: Names, hint: str) -> str | None:
+        """``start + i * step``, if the values are so in every use; those of uses with one turn may be on any line."""
+        assert body.outer is not None
+        i = body.variable
+        if not all(type(value) is int for points in turns.values() for _, value in points):
+            return None
+        steps: dict[int, int] = {}
+        for c, points in turns.items():
+            if len(points) > 1:
+                (t, value), (later, other) = points[:2]
+                steps[c], left = divmod(other - value, later - t)
+                if left or any(v != value + (at - t) * steps[c] for at, v in points):
+                    return None
+        if not steps:
+            return None
+        some = next(iter(steps.values()))
+        starts = {c: points[0][1] - points[0][0] * steps.get(c, some) for c, points in turns.items()}
+        step = self.resolve({c: steps.get(c, some) for c in turns}, body.outer, names, f"{hint}_step")
+        start = self.resolve(starts, body.outer, names, hint)
+        down = re.fullmatch(r"-\d+", step) is not None
+        size = step[1:] if down else step
+        product = i if size == "1" else f"{i} * {_tight(size)}"
+        if down:
+            return f"{_term(start)} - {product}"
+        if start == "0":
+            return product
+        return f"{product} + {start}" if start.isdigit() else f"{_term(start)} + {product}"
 
     def _label(self, slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
         if body.positional:
@@ -1088,9 +1113,18 @@ class _Planner:
         functional = constant and not (some.named or some.node.weights or isinstance(flow, _Closed))
         label, pattern = ("", False) if functional else self._label(slot, body, names)
         step = Step(
-            kind="apply", functional=functional, label=label, label_is_pattern=pattern, named=some.named, node=some.node, path=some.path, stages=stages,
-            finisher=all(emission.finisher for emission in emissions), shapes=self._shapes(slot, body), auxiliary=some.auxiliary,
-        )  # fmt: skip
+            kind="apply",
+            functional=functional,
+            label=label,
+            label_is_pattern=pattern,
+            named=some.named,
+            node=some.node,
+            path=some.path,
+            stages=stages,
+            finisher=all(emission.finisher for emission in emissions),
+            shapes=self._shapes(slot, body),
+            auxiliary=some.auxiliary,
+        )
         flow.connect(step, slot)
         return step
 
@@ -1114,9 +1148,14 @@ class _Planner:
         label, pattern = self._label(slot, body, names)
         some = next(iter(slot.pieces.values()))
         step = Step(
-            kind="apply", label=label, label_is_pattern=pattern, named=some.named, path=some.path, shapes=self._shapes(slot, body),
+            kind="apply",
+            label=label,
+            label_is_pattern=pattern,
+            named=some.named,
+            path=some.path,
+            shapes=self._shapes(slot, body),
             auxiliary=some.auxiliary,
-        )  # fmt: skip
+        )
         if slot.bodies:
             opaque = self.dialect.opaque()
             if opaque:
@@ -1217,7 +1256,7 @@ def _term(text: str) -> str:
     return f"({text})" if " if " in text and not text.startswith("(") else text
 
 
-# ---- variables ---------------------------------------------------------------------------------------------------------
+# ---- variables -----------------------------------------------------------------------------------------------------
 
 
 MOST_IMPROVEMENTS = 100
@@ -1227,8 +1266,8 @@ MOST_IMPROVEMENTS = 100
 class _Flow:
     """Gives the values of a routine their variables.
 
-    Values that one place reads in different uses share a variable.  Names are the spec's own where it gave one; a variable is used again
-    once what it held is no longer needed.
+    Values that one place reads in different uses share a variable.  Names are the spec's own where it gave one; a
+    variable is used again once what it held is no longer needed.
     """
 
     def __init__(self, body: Body, uses: list[tuple[int, Piece]], input_names: list[str], planner: _Planner) -> None:
@@ -1280,9 +1319,7 @@ class _Flow:
 
     def _read(self, slot_values: list[tuple[int, int]], copying: bool) -> int:
         """The definition that is read where each use reads one of these values, in (graph, value) pairs."""
-        options = []
-        for key in slot_values:
-            options.append(self.makers[key])
+        options = [self.makers[key] for key in slot_values]
         common = [d for d in options[0] if all(d in other for other in options[1:])]
         if common:
             return common[0]
@@ -1296,7 +1333,7 @@ class _Flow:
         return definitions[0]
 
     def _begun(self, given: int) -> int:
-        """The copy of a model's input that changes: the input itself is asked for at the end (Keras), and stays what it was."""
+        """The copy of a model's input that changes: the input itself is asked for at the end (Keras), and stays."""
         if given not in self.begun:
             self.begun[given] = self._new(0)
             self.inside[self.begun[given]] = ()
@@ -1377,8 +1414,8 @@ class _Flow:
     def results(self, taken: set[str]) -> list[str]:
         """Name every variable and write the names into the steps; returns the names of the routine's outputs.
 
-        No variable gets a name that is ``taken``.  A variable that a choice changes is first tried without a copy of what it held, then
-        with one.
+        No variable gets a name that is ``taken``.  A variable that a choice changes is first tried without a copy of
+        what it held, then with one.
         """
         self.taken = taken
         definitions = len(self.root)
@@ -1416,14 +1453,14 @@ class _Flow:
         return results
 
     def _settle(self, names: dict[int, str], outputs: list[int]) -> list[str]:
-        """Write names into the steps, and see that every use then reads what it should; returns the names of the outputs."""
+        """Write names into the steps, and see that every use then reads what it should; returns the outputs' names."""
         for step, reads, written, _ in self.by_step.values():
             step.inputs = [names[self.find(d)] for d in reads]
             step.outputs = [names[self.find(d)] for d in written]
         for step, _ in self.choices:
             step.copies = []
-        for (choice, source), copy in self.copies.items():
-            target, origin = names[self.find(copy)], names[self.find(source)]
+        for (choice, original), copy in self.copies.items():
+            target, origin = names[self.find(copy)], names[self.find(original)]
             if target != origin:
                 self.choices[choice][0].copies.append((target, origin))
         self.beginnings = [(names[self.find(copy)], names[self.find(given)]) for given, copy in self.begun.items()]
@@ -1448,7 +1485,7 @@ class _Flow:
         return [key for key, members in self._classes().items() if key not in inputs and all(map(inside, members))]
 
     def _with_better_name(self, names: dict[int, str], key: int, outputs: list[int]) -> dict[int, str]:
-        """The names, with that of what a variable turns into for the variable itself, or of what it comes from, where that works."""
+        """The names, where a variable has that of what it turns into, or of what it comes from, if that works."""
         steps = [
             (reads, written) for _, reads, written, _ in self.by_step.values() if len(reads) == 1 and len(written) == 1
         ]
@@ -1464,7 +1501,7 @@ class _Flow:
         return names
 
     def _replay(self, body: Body, context: int, variables: dict[str, int]) -> None:
-        """Run one use in the variables that were chosen; raises `Differ` where a step would read another value than its own."""
+        """Run one use in the variables that were chosen; raises `Differ` where a step would read another value."""
         for slot in body.slots:
             choice = self.choice_of.get(id(slot))
             if choice is not None:
@@ -1496,7 +1533,7 @@ class _Flow:
         return classes
 
     def _interval(self, members: list[int]) -> tuple[float, float]:
-        """From where to where a variable holds something; what is made and not read stands beside the other results of its step."""
+        """From where to where a variable holds something; what is not read stands beside the step's other results."""
         events = sorted(p for d in members for p in (*self.defined_at[d], *self.read_at[d]))
         first, last = events[0], max(events[-1], events[0] + 0.5)
         for start, stop in self.loops:
@@ -1555,7 +1592,7 @@ class _Flow:
             return bound.get(key)
 
         def role(key: int) -> str | None:
-            """The label of a value that an operation takes beside others, and of what leads to it under the same label."""
+            """The label of a value that an operation takes beside others, and of what leads to it under that label."""
             label = labels.get(key)
             seen: set[int] = set()
             while label and key not in seen:
@@ -1581,26 +1618,35 @@ class _Flow:
             if key in names:
                 continue
             options = [
-                names.get(copied.get(key, -1)), wish(key), role(key), names.get(source.get(key, -1)), "x", labels.get(key), "y", "z",
+                names.get(copied.get(key, -1)),
+                wish(key),
+                role(key),
+                names.get(source.get(key, -1)),
+                "x",
+                labels.get(key),
+                "y",
+                "z",
                 *(f"x{n}" for n in range(2, len(classes) + len(self.taken) + 3)),
-            ]  # fmt: skip
+            ]
             take(next(name for name in options if name is not None and free(name, key)), key)
         return names
 
     def _mark_feeds(self) -> None:
-        """Mark the steps whose single result goes to the very next step alone, and is not shared with other definitions."""
+        """Mark the steps whose single result goes to the very next step alone, in a variable of its own."""
         sizes = {key: len(members) for key, members in self._classes().items()}
         ordered = list(self.by_step.values())
         read = {self.find(d) for d, places in self.read_at.items() if places}
         for step, _, written, _ in ordered:
             step.used = any(self.find(d) in read for d in written)
-        for (step, _, written, at), (_, reads, _, following) in zip(ordered, ordered[1:], strict=False):
+        for (step, _, written, at), (_, reads, _, following) in itertools.pairwise(ordered):
             if len(written) == 1 and following == at + 1:
                 key = self.find(written[0])
                 step.feeds_next = (
-                    sizes[key] == 1 and len(self.read_at[written[0]]) == 1 and self.read_at[written[0]][0] == following
+                    sizes[key] == 1
+                    and len(self.read_at[written[0]]) == 1
+                    and self.read_at[written[0]][0] == following
                     and [self.find(r) for r in reads].count(key) == 1
-                )  # fmt: skip
+                )
 
 
 class _Closed(_Flow):

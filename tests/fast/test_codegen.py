@@ -19,7 +19,34 @@ from support.recording import Deviation, check
 BACKENDS = ("torch", "keras")
 
 # One representative of each family; the others differ in numbers, which the tests of the frameworks run.
-ZOO = ["alexnet", "conv520", "convnext_tiny", "dense23550", "densenet121", "dqn", "efficientnet_b0", "fcn", "googlenet", "inception_v3", "lenet5", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "nielsen6", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50", "resnext50_32x4d", "shufflenet_v2_x1_0", "sigmoid_mlp", "squeezenet1_1", "tanh_convnet", "unet", "vgg11_bn"]
+ZOO = [
+    "alexnet",
+    "conv520",
+    "convnext_tiny",
+    "dense23550",
+    "densenet121",
+    "dqn",
+    "efficientnet_b0",
+    "fcn",
+    "googlenet",
+    "inception_v3",
+    "lenet5",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "nielsen6",
+    "regnet_x_400mf",
+    "regnet_y_400mf",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "shufflenet_v2_x1_0",
+    "sigmoid_mlp",
+    "squeezenet1_1",
+    "tanh_convnet",
+    "unet",
+    "vgg11_bn",
+]
 
 
 def loaded(text: str) -> tuple[Graph, list[Graph]]:
@@ -42,7 +69,7 @@ def refused(text: str, backend: str) -> str:
     return f"{diagnostic.span.line}: {diagnostic.message}"
 
 
-# ---- the whole zoo, and random specs -----------------------------------------------------------------------------------
+# ---- the whole zoo, and random specs -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -66,7 +93,7 @@ def test_random_specs_compute_their_graphs(seed: int, backend: str) -> None:
     check(backend, graph, probes, [api.loads(text, classes=9), api.loads(text, width=10)])
 
 
-# ---- the check can fail ------------------------------------------------------------------------------------------------
+# ---- the check can fail --------------------------------------------------------------------------------------------
 
 DAMAGE = {
     "torch": [
@@ -112,14 +139,14 @@ def test_damaged_code_is_noticed(backend: str, before: str, after: str) -> None:
         check(backend, graph, probes, change=damage)
 
 
-# ---- what differs between uses -----------------------------------------------------------------------------------------
+# ---- what differs between uses -------------------------------------------------------------------------------------
 
 ARGUMENTS = """
     block B(width, many, kernel = 3x3, rate = 0.5) {
         half = width // 2
         input x
-        conv(half, kernel, pad = same) -> conv(width * 3, 1x1) -> conv(width * many, 1x1) -> conv(7, 1x1) -> dropout(rate)
-        conv(x.channels + many, 1x1)
+        conv(half, kernel, pad = same) -> conv(width * 3, 1x1) -> conv(width * many, 1x1)
+        conv(7, 1x1) -> dropout(rate) -> conv(x.channels + many, 1x1)
     }
     model M(classes = 10) {
         input image: 3x32x32
@@ -211,7 +238,7 @@ def test_values_in_the_forward_pass() -> None:
     assert 'name=f"{name}_conv{first + i}"' in code(spec, "keras")
 
 
-# ---- choices -----------------------------------------------------------------------------------------------------------
+# ---- choices -------------------------------------------------------------------------------------------------------
 
 CHOICES = """
     block B(width, on = false, style = 0) {
@@ -341,7 +368,7 @@ def test_an_option_without_a_name_beside_numbered_layers(backend: str) -> None:
     )
 
 
-# ---- loops -------------------------------------------------------------------------------------------------------------
+# ---- loops ---------------------------------------------------------------------------------------------------------
 
 
 def test_loops_are_kept_where_the_depth_varies() -> None:
@@ -400,6 +427,24 @@ def test_nested_loops(backend: str) -> None:
     text = code(spec, backend)
     assert "for i in range(n):" in text
     assert "for j in range(m):" in text
+
+
+LOOPS = {
+    "c{i}: conv(4 + i, 1x1)": "range(n)",
+    "if i > 0 { c{i}: conv(4 + i, 1x1) } else { d{i}: conv(4, 3x3, pad = 1) -> batch_norm }": "if i != 0",
+    "if i % 2 == 0 { c{i}: conv(4 + i, 1x1) } else { d{i}: conv(4, 3x3, pad = 1) }": "if n != 1",
+    "for j in range(i + 1) { c{i}_{j}: conv(4, 1x1) }": "for j in range(i + 1)",
+    "c{100 - i}: conv(20 - 2 * i, 1x1)": "20 - i * 2",
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("body", LOOPS)
+def test_what_changes_from_turn_to_turn(body: str, backend: str) -> None:
+    """A rule for every turn, or the loop is written out."""
+    spec = f"block B(n) {{ for i in range(n) {{ {body} }} }}\n"
+    spec += "model M {\n input image: 3x16x16\n a: B(4) -> b: B(7) -> c: B(1)\n}\n"
+    assert LOOPS[body] in code(spec, backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -470,7 +515,7 @@ def test_loops_in_groups() -> None:
     code(spec, "keras")
 
 
-# ---- values ------------------------------------------------------------------------------------------------------------
+# ---- values --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -613,7 +658,7 @@ def test_symbolic_sizes(backend: str) -> None:
     assert "[1, H, W]" in text or "keras.Input((None, None, 1)" in text
 
 
-# ---- learned arrays and initialisers -----------------------------------------------------------------------------------
+# ---- learned arrays and initialisers -------------------------------------------------------------------------------
 
 
 def test_learned_arrays_under_any_name() -> None:
@@ -649,8 +694,8 @@ def test_learned_arrays_under_any_name() -> None:
 
 
 INITIALISERS = """
-    block B(w) { conv(w, 3x3, pad = [[1, 0], [0, 1]], init = he_normal) -> relu -> conv(w, 3x3, pad = 1, init = orthogonal) }
-    model M {
+    block B(w) { conv(w, 3x3, pad = [[1, 0], [0, 1]], init = he_normal) -> relu -> conv(w, 3x3, pad = 1, init =
+    orthogonal) } model M {
         input image: 3x16x16
         a: B(4) -> b: B(8) -> dense(3, axis = channels, init = lecun_normal, bias_init = ones)
         c: conv(3, 1x1, bias_init = constant(0.5)) -> conv(3, 1x1, bias = false)
@@ -681,7 +726,7 @@ def test_initialisers_by_name_fix_what_they_name() -> None:
     assert "m: int = 5" in torch
 
 
-# ---- names -------------------------------------------------------------------------------------------------------------
+# ---- names ---------------------------------------------------------------------------------------------------------
 
 
 def test_labels_that_are_no_identifiers() -> None:
@@ -743,7 +788,8 @@ def test_dotted_labels_that_are_no_chain() -> None:
     ],
 )
 def test_names_that_pytorch_needs(body: str, said: str) -> None:
-    spec = f"block Nested {{ type: conv(8, 1x1) }}\nblock Block {{ conv(8, 1x1) }}\nmodel M {{ input image: 3x16x16\n{body} }}\n"
+    blocks = "block Nested { type: conv(8, 1x1) }\nblock Block { conv(8, 1x1) }\n"
+    spec = f"{blocks}model M {{ input image: 3x16x16\n{body} }}\n"
     assert refused(spec, "torch").startswith(said)
     code(spec, "keras")
 
@@ -835,7 +881,8 @@ def test_names_that_collide(backend: str) -> None:
         block Features(w) { conv(w, 1x1) -> relu }
         block head(w) { conv(w, 1x1) }
         block B(self, name, x, y, layers = 3, i = 2, in_channels = 5, depth = 1, shift = 1, head = 3) {
-            conv(self, 1x1) -> conv(name, 1x1) -> conv(x, 1x1) -> conv(layers, 1x1) -> conv(i, 1x1) -> conv(in_channels, 1x1)
+            conv(self, 1x1) -> conv(name, 1x1) -> conv(x, 1x1) -> conv(layers, 1x1)
+            conv(i, 1x1) -> conv(in_channels, 1x1)
             for k in range(depth) { c{k}: conv(i, 1x1) }
             conv(y + shift, 1x1) -> conv(head, 1x1)
         }
@@ -885,7 +932,7 @@ def test_no_text_of_the_spec_breaks_out(backend: str) -> None:
     assert "\nimport os" not in source.split('"""', 2)[2]
 
 
-# ---- blocks that one definition cannot serve ---------------------------------------------------------------------------
+# ---- blocks that one definition cannot serve -----------------------------------------------------------------------
 
 
 def test_uses_that_share_no_code() -> None:
@@ -939,7 +986,7 @@ def test_a_block_as_an_argument(backend: str) -> None:
     )
 
 
-# ---- parameters of the model -------------------------------------------------------------------------------------------
+# ---- parameters of the model ---------------------------------------------------------------------------------------
 
 PARAMETERS = """
     block R(width) { conv(width, 1x1) -> relu }

@@ -17,7 +17,24 @@ from cnnspec import api
 
 HERE = Path(__file__).parents[1] / "golden"
 BACKENDS = ("torch", "keras")
-SPECS = ["alexnet", "convnext_tiny", "densenet121", "dqn", "fcn", "googlenet", "lenet5", "mobilenet_v2", "nielsen6", "resnet18", "resnet50", "shufflenet_v2_x1_0", "squeezenet1_1", "tanh_convnet", "unet", "vgg16_bn"]
+SPECS = [
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "dqn",
+    "fcn",
+    "googlenet",
+    "lenet5",
+    "mobilenet_v2",
+    "nielsen6",
+    "resnet18",
+    "resnet50",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "tanh_convnet",
+    "unet",
+    "vgg16_bn",
+]
 LONGEST = {("resnet50", "torch"): 120, ("resnet50", "keras"): 100}
 BLOCKS = {
     "resnet50": {"Bottleneck"},

@@ -40,7 +40,7 @@ model Net {
     saved = (tmp_path / "seed-5-torch.cnn").read_text()
     assert saved.startswith("# seed 5: torch disagrees\n")
     assert "leaky_relu" in saved
-    assert "dense" not in saved
+    assert "flatten" not in saved
 
 
 def test_a_process_that_dies_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

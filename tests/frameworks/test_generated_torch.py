@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from functools import cache
 from textwrap import dedent
 from typing import Any
 
@@ -19,6 +20,10 @@ from cnnspec.codegen.naming import safe
 from cnnspec.codegen.plan import literal
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Node
+from cnnspec.layers.arrangement import Upsample
+from cnnspec.layers.base import Layer
+from cnnspec.layers.convolution import Conv
+from cnnspec.layers.pooling import AvgPool, L2Pool, MaxPool
 from cnnspec_torch.emit import CONTAINER_ATTRIBUTES, MODULE_ATTRIBUTES
 from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS
@@ -117,25 +122,45 @@ def test_training_with_auxiliary_heads_compiles() -> None:
     assert equal(found, expected, 1e-5)
 
 
+MORE_LAYERS: list[tuple[Layer, tuple[int, ...]]] = [
+    (Conv(filters=4, kernel=3, pad=((1, 0),)), (3, 9)),
+    (MaxPool(kernel=3, stride=2, pad=((1, 0),)), (3, 9)),
+    (MaxPool(kernel=3, stride=2, pad=((1, 0), (0, 1), (1, 1))), (3, 9, 8, 7)),
+    (AvgPool(kernel=3, stride=2, pad=((1, 0),)), (3, 9)),
+    (L2Pool(kernel=3, stride=2, pad=1), (3, 9)),
+    (L2Pool(kernel=3, stride=2, pad=1), (3, 9, 8, 7)),
+    (Upsample(size=(46,), mode="nearest"), (3, 14)),
+]
+"""What the table of examples does not need."""
+
+
+@cache
 def helper_modules() -> dict[str, tuple[nn.Module, Tensor]]:
     """A module of each helper, with an input for it."""
     names: dict[str, Any] = {}
     head = "import torch\nimport torch.nn.functional as F\nfrom torch import Tensor, nn\n\n\n"
     exec(head + "\n\n".join(HELPERS.values()), names)
     found: dict[str, tuple[nn.Module, Tensor]] = {}
-    for example in EXAMPLES:
-        if len(example.inputs) != 1 or not all(isinstance(size, int) for size in example.inputs[0]):
-            continue
-        graph_outputs = example.layer.shapes(*example.inputs)
+    examples = [(example.layer, example.inputs[0]) for example in EXAMPLES if len(example.inputs) == 1]
+    for layer, shape in examples + MORE_LAYERS:
+        outputs = layer.shapes(shape)
         node = Node(
-            path="layer", layer=example.layer, inputs=(0,), outputs=tuple(range(1, len(graph_outputs) + 1)),
-            weights=example.layer.weights(*example.inputs), macs=0, auxiliary=False, operator=False, label="layer", named=True,
+            path="layer",
+            layer=layer,
+            inputs=(0,),
+            outputs=tuple(range(1, len(outputs) + 1)),
+            weights=layer.weights(shape),
+            macs=0,
+            auxiliary=False,
+            operator=False,
+            label="layer",
+            named=True,
             span=Span("test.cnn", 1, 1, 1, 1),
-        )  # fmt: skip
-        (emission,) = EMITTERS[type(example.layer)]([Place(node, example.inputs, graph_outputs)])
+        )
+        (emission,) = EMITTERS[type(layer)]([Place(node, (shape,), outputs)])
         module = emission.stages[-1].module
         if module is not None and module.helper and module.helper not in found:
-            found[module.helper] = (eval(literal(module), names), torch.randn(2, *example.inputs[0]))
+            found[module.helper] = (eval(literal(module), names), torch.randn(2, *shape))
     return found
 
 

@@ -2,6 +2,10 @@
 
 Each row is a case in which code translated word for word computes something else in the other framework.  All targets
 must agree with the reference in float64 to 1e-10, forward and back, in evaluation and in training.
+
+Gradients at the kinks of activations, which random inputs never meet, are in `KINKS` of ``test_keras_layers`` and in
+``test_torch_layers``; dropout, whose masks cannot be equal, is off here; initialisers are in ``test_initialisers``.
+What the language does not have, such as a divisor of an average or a cumulative batch norm, has no row.
 """
 
 from __future__ import annotations

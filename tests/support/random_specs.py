@@ -49,12 +49,15 @@ class RandomSpec:
         taken, given = self.random.choice(names), self.random.choice(["x", "y", "z", *names])
         inside = [self.statement(parameters, flags, deep, names, loop, 3) for _ in range(2)] if indent < 3 else []
         kind = self.random.random()
-        if kind < 0.15 and flags and inside:
+        tests = [*flags, *([f"{loop} > 0", f"{loop} % 2 == 0"] if loop else [])]
+        if kind < 0.15 and tests and inside:
             other = [f"{pad}}} else {{", *inside[1]] if self.chance(0.5) else []
-            return [f"{pad}if {self.random.choice(flags)} {{", *inside[0], *other, f"{pad}}}"]
+            return [f"{pad}if {self.random.choice(tests)} {{", *inside[0], *other, f"{pad}}}"]
         if kind < 0.3 and inside:
             counter = f"i{self.label()}"
             count = "depth" if deep else self.random.randint(1, 5)
+            if loop and self.chance(0.5):
+                count = f"{loop} + 1"
             body = self.statement(parameters, flags, deep, names, counter, indent + 1)
             return [f"{pad}for {counter} in range({count}) {{", *body, f"{pad}}}"]
         if kind < 0.45:

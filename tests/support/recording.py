@@ -230,7 +230,7 @@ def _depends(part: Any) -> bool:
     return isinstance(part, Value) or (isinstance(part, tuple) and any(map(_depends, part)))
 
 
-# ---- PyTorch ---------------------------------------------------------------------------------------------------------
+# ---- PyTorch -------------------------------------------------------------------------------------------------------
 
 
 class _Module:
@@ -350,9 +350,15 @@ class _Torch:
         init = Names("torch.nn.init", self._initialiser)
         functional = Names("torch.nn.functional", lambda name: Function(world, f"F.{name}"))
         nn = Names(
-            "torch.nn", self._leaf, Module=_Module, Sequential=_Sequential, ModuleDict=_ModuleDict, init=init, functional=functional,
+            "torch.nn",
+            self._leaf,
+            Module=_Module,
+            Sequential=_Sequential,
+            ModuleDict=_ModuleDict,
+            init=init,
+            functional=functional,
             Parameter=lambda array: _Parameter(world, array),
-        )  # fmt: skip
+        )
         torch = Names("torch", lambda name: Function(world, f"torch.{name}"), nn=nn, Tensor=Value)
         self.modules = {"torch": torch, "torch.nn": nn, "torch.nn.functional": functional}
         self.helpers: dict[str, Any] = {"torch": torch, "F": functional, "nn": nn}
@@ -449,7 +455,7 @@ def _one_of(
     raise problem
 
 
-# ---- Keras -----------------------------------------------------------------------------------------------------------
+# ---- Keras ---------------------------------------------------------------------------------------------------------
 
 
 class KerasLeaf(Leaf):
@@ -484,9 +490,15 @@ class _Keras:
         layers = Names("keras.layers", lambda name: self._leaf(f"layers.{name}"))
         initializers = Names("keras.initializers", lambda name: Function(world, f"keras.initializers.{name}"))
         keras = Names(
-            "keras", lambda name: Function(world, f"keras.{name}"), layers=layers, initializers=initializers,
-            ops=Names("keras.ops", lambda name: Function(world, f"ops.{name}")), Input=self._input, Model=self._model, KerasTensor=Value,
-        )  # fmt: skip
+            "keras",
+            lambda name: Function(world, f"keras.{name}"),
+            layers=layers,
+            initializers=initializers,
+            ops=Names("keras.ops", lambda name: Function(world, f"ops.{name}")),
+            Input=self._input,
+            Model=self._model,
+            KerasTensor=Value,
+        )
         self.modules = {"keras": keras}
         self.helpers: dict[str, Any] = {"keras": keras, "layers": layers}
         for name, source in KERAS_HELPERS.items():
@@ -563,12 +575,12 @@ def check_keras(source: str, graph: Graph, options: Options, arguments: Mapping[
     _finish(world, graph.outputs, values, outputs if isinstance(outputs, list) else [outputs])
 
 
-# ---- both ------------------------------------------------------------------------------------------------------------
+# ---- both ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _overheard(dialect: type) -> Iterator[dict[int, list[tuple[Emission, list[Place]]]]]:
-    """What the planner is told of each node while it plans, together with which other places, by the node's identity."""
+    """What the planner is told of each node, together with which other places, by the node's identity."""
     told: dict[int, list[tuple[Emission, list[Place]]]] = {}
     describe = dialect.describe  # type: ignore[attr-defined]
 
