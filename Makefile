@@ -37,7 +37,7 @@ demo: $(READY) ## check LeNet-5 and ResNet-18, compile them to PyTorch and Keras
 test: fast frameworks ## all tests
 
 fast: $(READY) ## the tests that need no framework
-	$(BIN)/pytest tests/fast
+	$(BIN)/pytest tests/fast -n 2
 
 # A file stays in one process: the frameworks are slow to import.
 frameworks: $(READY) ## the tests that run generated code in PyTorch and Keras

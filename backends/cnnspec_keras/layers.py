@@ -412,7 +412,7 @@ def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emi
     """``AveragePooling2D``; with ``same``, under which padding does not count, or after zeros where they do.
 
     Never ``same`` with a stride or an even window: on its PyTorch backend, Keras 3.15 then pads both sides.  Nor with a
-    window larger than the volume, which PyTorch refuses in three dimensions.
+    window larger than the map: TensorFlow's gradient is wrong then, and PyTorch refuses it in three dimensions.
     """
     rank = len(places[0].inputs[0]) - 1
     windows, pads = _windows(layers, places)
@@ -425,7 +425,7 @@ def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emi
         and all(k % 2 for k in window.kernel)
         and pad == tuple((k // 2, k // 2) for k in window.kernel)
         and not layer.count_pad
-        and not (rank == 3 and any(known(n) and n < k for n, k in zip(place.inputs[0][1:], window.kernel, strict=True)))
+        and not any(known(n) and n < k for n, k in zip(place.inputs[0][1:], window.kernel, strict=True))
         for layer, place, window, pad in zip(layers, places, windows, pads, strict=True)
     )
     if not (plain or same or counted):

@@ -308,20 +308,19 @@ def _volume_pools() -> Iterator[None]:
 def _contiguous_kernels() -> Iterator[None]:
     """Let PyTorch differentiate the convolutions of Keras in float64.
 
-    It refuses those of one filter, since Keras's kernels are views with their axes in another order.
+    It refuses some, such as those of one filter, since Keras's kernels are views with their axes in another order.
     """
     from torch.nn import functional
 
-    before = functional.conv2d
+    def contiguous(convolve: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x, weight, *rest, **named: convolve(x, weight.contiguous(), *rest, **named)
 
-    def conv2d(x: Any, weight: Any, *rest: Any, **named: Any) -> Any:
-        return before(x, weight.contiguous(), *rest, **named)
-
-    functional.conv2d = conv2d
+    before = functional.conv2d, functional.conv_transpose2d
+    functional.conv2d, functional.conv_transpose2d = map(contiguous, before)
     try:
         yield
     finally:
-        functional.conv2d = before
+        functional.conv2d, functional.conv_transpose2d = before
 
 
 def _steps(model: Any, graph: Graph) -> dict[str, list[Any]]:

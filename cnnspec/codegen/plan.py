@@ -1190,19 +1190,21 @@ class _Planner:
             if labels:
                 hint = labels[0].partition(".")[0]
                 break
-        if slot.bodies[0].slots:
-            test = self.resolve(taken, body, names, hint)
-        else:
-            test = self.resolve(other, body, names, hint)
-        truth = self._outermost(taken if slot.bodies[0].slots else other, body)
+        ways = [(slot.bodies[0], taken), (slot.bodies[1], other)]
+        if not slot.bodies[0].slots:
+            ways.reverse()
+        test = self.resolve(ways[0][1], body, names, hint)
+        if test in {f"{counter} != 0" for counter in names.open_loops} and ways[1][0].slots:
+            # What the first turn makes for the others comes first in the code as well.
+            ways.reverse()
+            test = self.resolve(ways[0][1], body, names, hint)
+        truth = self._outermost(ways[0][1], body)
         if truth:
             names.tests.append((test, truth))
         step = Step(kind="choice", test=test, flag=safe(hint))
         flow.open(step, slot)
-        first = self._steps(slot.bodies[0], names, flow) if slot.bodies[0].slots else []
-        second = self._steps(slot.bodies[1], names, flow) if slot.bodies[1].slots else []
+        step.bodies = [self._steps(side, names, flow) for side, _ in ways]
         flow.close()
-        step.bodies = [first, second] if slot.bodies[0].slots else [second, []]
         return [step]
 
     def _repeat(self, slot: Slot, body: Body, names: Names, flow: _Flow) -> Step:
@@ -1570,26 +1572,30 @@ class _Flow:
         copies = set(self.copies.values())
         # Up to the first change, a copy and its original hold the same.
         changed = {key: self._interval([d for d in classes[key] if d not in copies]) for key in copied}
-        busy: dict[str, list[tuple[float, float]]] = {}
+        busy_until: dict[str, float] = {}
         names: dict[int, str] = {}
 
         def free(name: str, key: int) -> bool:
-            first, last = changed[key] if names.get(copied.get(key, -1)) == name else intervals[key]
-            return name not in self.taken and all(last <= a or first >= b for a, b in busy.get(name, []))
+            first, _ = changed[key] if names.get(copied.get(key, -1)) == name else intervals[key]
+            return name not in self.taken and first >= busy_until.get(name, 0)
 
         def take(name: str, key: int) -> None:
             names[key] = name
-            busy.setdefault(name, []).append(intervals[key])
+            busy_until[name] = max(intervals[key][1], busy_until.get(name, 0))
+
+        wishes: dict[int, str | None] = dict(bound)
 
         def wish(key: int) -> str | None:
-            seen = set()
-            while key not in bound and key not in seen:
-                seen.add(key)
+            """The spec's name of a value, or of what it turns into through steps that take nothing else."""
+            seen = []
+            while key not in wishes:
+                seen.append(key)
+                wishes[key] = None
                 following = readers.get(key, [])
-                if len(following) != 1 or following[0][0] != 1 or following[0][1] < 0:
-                    return None
-                key = following[0][1]
-            return bound.get(key)
+                if len(following) == 1 and following[0][0] == 1 and following[0][1] >= 0:
+                    key = following[0][1]
+            wishes.update(dict.fromkeys(seen, wishes[key]))
+            return wishes[key]
 
         def role(key: int) -> str | None:
             """The label of a value that an operation takes beside others, and of what leads to it under that label."""
@@ -1617,17 +1623,8 @@ class _Flow:
         for key in sorted(classes, key=lambda k: intervals[k][0]):
             if key in names:
                 continue
-            options = [
-                names.get(copied.get(key, -1)),
-                wish(key),
-                role(key),
-                names.get(source.get(key, -1)),
-                "x",
-                labels.get(key),
-                "y",
-                "z",
-                *(f"x{n}" for n in range(2, len(classes) + len(self.taken) + 3)),
-            ]
+            given = (names.get(copied.get(key, -1)), wish(key), role(key), names.get(source.get(key, -1)))
+            options = itertools.chain((*given, "x", labels.get(key), "y", "z"), (f"x{n}" for n in itertools.count(2)))
             take(next(name for name in options if name is not None and free(name, key)), key)
         return names
 

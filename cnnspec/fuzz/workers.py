@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Literal, NamedTuple
 
 TIME_LIMIT = 120.0
-LIFETIME = 150
+LIFETIME = 60
 """Jobs that one process does: the frameworks keep what they compiled."""
 
 
@@ -49,7 +50,9 @@ class Worker:
             theirs.close()
             self._connection, self._jobs = ours, 0
         self._jobs += 1
-        self._connection.send(job)
+        # A process that is gone is noticed when it is to answer.
+        with suppress(OSError):
+            self._connection.send(job)
 
     def receive(self) -> Any:
         """What came of the job: what its function gives, or `Failed`."""

@@ -431,7 +431,7 @@ def test_nested_loops(backend: str) -> None:
 
 LOOPS = {
     "c{i}: conv(4 + i, 1x1)": "range(n)",
-    "if i > 0 { c{i}: conv(4 + i, 1x1) } else { d{i}: conv(4, 3x3, pad = 1) -> batch_norm }": "if i != 0",
+    "if i > 0 { c{i}: conv(4 + i, 1x1) } else { d{i}: conv(4, 3x3, pad = 1) -> batch_norm }": "if i == 0",
     "if i % 2 == 0 { c{i}: conv(4 + i, 1x1) } else { d{i}: conv(4, 3x3, pad = 1) }": "if n != 1",
     "for j in range(i + 1) { c{i}_{j}: conv(4, 1x1) }": "for j in range(i + 1)",
     "c{100 - i}: conv(20 - 2 * i, 1x1)": "20 - i * 2",
@@ -694,8 +694,10 @@ def test_learned_arrays_under_any_name() -> None:
 
 
 INITIALISERS = """
-    block B(w) { conv(w, 3x3, pad = [[1, 0], [0, 1]], init = he_normal) -> relu -> conv(w, 3x3, pad = 1, init =
-    orthogonal) } model M {
+    block B(w) {
+        conv(w, 3x3, pad = [[1, 0], [0, 1]], init = he_normal) -> relu -> conv(w, 3x3, pad = 1, init = orthogonal)
+    }
+    model M {
         input image: 3x16x16
         a: B(4) -> b: B(8) -> dense(3, axis = channels, init = lecun_normal, bias_init = ones)
         c: conv(3, 1x1, bias_init = constant(0.5)) -> conv(3, 1x1, bias = false)

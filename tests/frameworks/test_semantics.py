@@ -99,6 +99,8 @@ POOLING = [
         "3x8x7",
     ),
     Row("average, `same`, even size", "avg_pool(3, stride = 2, pad = same)", "3x8x8"),
+    Row("average, a kernel larger than the map", "avg_pool(5, stride = 1, pad = same)", "3x4x3"),
+    Row("average, a kernel larger than the line", "avg_pool(5, stride = 1, pad = 2)", "3x4"),
     Row("average, a kernel larger than the volume", "avg_pool(3, stride = 1, pad = 1)", "2x2x3x2"),
     Row("adaptive average", "adaptive_avg_pool(3x5)", "3x8x7"),
     Row("adaptive maximum", "adaptive_max_pool(3x5)", "3x8x7"),

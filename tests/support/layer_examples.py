@@ -164,7 +164,9 @@ POOLING = [
     _one(pool.AvgPool(kernel=3, stride=2, ceil_mode=True), MAP, (4, 3, 3)),
     _one(pool.AvgPool(kernel=3, stride=2, pad=1, ceil_mode=True), MAP, (4, 4, 4)),
     _one(pool.AvgPool(kernel=3, stride=2, pad=1, ceil_mode=True, count_pad=True), MAP, (4, 4, 4)),
-    # a kernel larger than the volume without its padding
+    # a kernel larger than the map or volume without its padding
+    _one(pool.AvgPool(kernel=5, stride=1, pad=2), (4, 4, 3), (4, 4, 3)),
+    _one(pool.AvgPool(kernel=5, stride=1, pad="same"), (4, 4), (4, 4)),
     _one(pool.AvgPool(kernel=5, stride=1, pad=2), VOLUME, (4, 5, 6, 4)),
     _one(pool.AvgPool(kernel=3, stride=2, pad=1, count_pad=True), (4, 2, 5, 2), (4, 1, 3, 1)),
     _one(pool.L2Pool(kernel=2), MAP, (4, 3, 3)),
