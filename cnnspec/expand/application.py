@@ -504,8 +504,8 @@ class Application(Expressions):
         """The layer with its arguments checked; None where an argument is unknown."""
         # True equals 1 in Python, so the types belong to the key.
         key: list[Any] = [what.layer]
-        for name, given in what.arguments.items():
-            value = given.value
+        values = {name: _as_word(what.layer, name, given.value) for name, given in what.arguments.items()}
+        for name, value in values.items():
             if isinstance(value, Unknown):
                 return None
             if isinstance(value, list | tuple | range):
@@ -515,7 +515,7 @@ class Application(Expressions):
         if known is not None:
             return known
         try:
-            layer = what.layer(**{name: _as_data(given.value) for name, given in what.arguments.items()})
+            layer = what.layer(**{name: _as_data(value) for name, value in values.items()})
         except ValidationError as error:
             problems = self._argument_problems(what, error, span)
             for problem in problems[:-1]:
@@ -920,6 +920,12 @@ def _hashable(value: Any) -> Any:
         # A layer or block, which no argument takes: it will not get as far as being kept under this key.
         return id(value)
     return value
+
+
+def _as_word(layer: type[Layer], name: str, value: Any) -> Any:
+    """The word, where an argument takes one that is a layer's name too: ``gelu(approximate = tanh)``."""
+    bare = isinstance(value, LayerValue) and not value.arguments
+    return value.layer.kind if bare and value.layer.kind in _options(layer.model_fields[name].annotation) else value
 
 
 def _options(annotation: Any) -> list[str]:

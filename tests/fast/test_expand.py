@@ -16,6 +16,7 @@ from cnnspec.expand import application, expander
 from cnnspec.expand.functions import FUNCTIONS, USAGE
 from cnnspec.graph import Branch, Graph, Loop, Scope
 from cnnspec.initialisers import Initialiser
+from cnnspec.layers import LAYERS
 from cnnspec.shapes import Dim, Symbolic, show
 
 
@@ -478,3 +479,8 @@ def test_equal_formulas_are_equal_sizes(left: str, right: str) -> None:
     assert a * b == b * a
     assert a - a == 0
     assert hash(a + b) == hash(b + a)
+
+
+def test_a_word_may_be_a_layers_name_too() -> None:
+    graph = load("model M { input x: 4\n gelu(approximate = tanh) }")
+    assert graph.layers[0].layer == LAYERS["gelu"](approximate="tanh")
