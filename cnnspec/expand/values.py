@@ -1,4 +1,4 @@
-"""What a name can stand for while a spec is expanded."""
+"""What a name can stand for while a spec is expanded.  Not frozen: freezing would add to the cost of every start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Dims(tuple[int, ...]):
     __slots__ = ()
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Tensor:
     """A value of the network: its number in the graph, its shape, and where it was made.
 
@@ -56,7 +56,7 @@ class Given:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class LayerValue:
     """A layer not yet applied, with the arguments it has so far."""
 
@@ -65,7 +65,7 @@ class LayerValue:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class BlockValue:
     """A block or model not yet applied, with the arguments it has so far."""
 
@@ -74,7 +74,7 @@ class BlockValue:
     span: Span
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class GroupValue:
     """``{ ... }`` with the names it can see."""
 
@@ -82,7 +82,7 @@ class GroupValue:
     frame: Frame
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class LabelledValue:
     """``conv1: conv(64, 3x3)``, not yet applied."""
 
@@ -94,7 +94,7 @@ class LabelledValue:
 Applicable = LayerValue | BlockValue | GroupValue | LabelledValue
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Function:
     """A pure function of spec-time values."""
 
