@@ -38,21 +38,23 @@ def find(spec: str) -> Spec:
     if spec == "-":
         return Spec(decode(sys.stdin.buffer.read(LARGEST_FILE + 1), "<stdin>"), "<stdin>", None, Path.cwd())
     path = Path(spec)
-    looks_like_path = path.suffix == ".cnn" or len(path.parts) != 1 or _exists(path)
-    if looks_like_path:
+    if path.suffix == ".cnn" or _exists(path):
         return Spec(read(path, spec), spec, None, path.parent)
-    known = zoo.models()
-    entry = known.get(zoo.fold(spec))
-    if entry is not None:
-        model, shipped = entry
-        return Spec(read(shipped, shipped.name), shipped.name, model, shipped.parent)
-    near = nearest(zoo.fold(spec), known)
+    network = zoo.find(spec)
+    if network is not None:
+        name = _name_in_zoo(network.path)
+        return Spec(read(network.path, name), name, network.name, network.path.parent)
+    near = nearest(spec.casefold(), zoo.models())
     raise _failure(
         "unknown-spec",
         f"there is no file `{spec[:80]}`, and no network of that name is shipped",
         spec,
-        f"did you mean `{known[near[0]][0].lower()}`?" if near else "`cnnspec list` shows what is shipped",
+        f"did you mean `{near[0]}`?" if near else "`cnnspec list` shows what is shipped",
     )
+
+
+def _name_in_zoo(path: Path) -> str:
+    return path.relative_to(zoo.folder()).as_posix()
 
 
 def _exists(path: Path) -> bool:
@@ -145,7 +147,7 @@ def _used(use: tree.Use, folder: Path | None) -> tuple[Path, str]:
     if folder is not None:
         beside = folder / given
         if _exists(beside) and beside.resolve().is_relative_to(folder.resolve()):
-            return beside, str(beside) if folder != zoo.folder() else text
+            return beside, _name_in_zoo(beside) if beside.is_relative_to(zoo.folder()) else str(beside)
     shipped = zoo.folder() / given
     if _exists(shipped):
         return shipped, text

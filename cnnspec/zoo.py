@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+LIBRARIES = ("classics", "torchvision", "keras")
+"""The folders of the zoo; a name that several of them have is the first one's."""
 MODEL = re.compile(r"^model\s+(\w+)\s*(?:\(([^{]*?)\)\s*(?=[={]))?", re.MULTILINE)
 """A model's name and parameters in the text of a spec known to be right; parsing the zoo would take too long."""
 BRACKETS = re.compile(r"#[^\n]*|\([^()\[\]]*\)|\[[^()\[\]]*\]")
@@ -26,15 +29,50 @@ def fold(name: str) -> str:
     return SEPARATOR.sub("", name.casefold().replace("-", "_"))
 
 
+class Network(NamedTuple):
+    """A model of the zoo that stands alone: its name in its spec, the library it is of, and the file."""
+
+    name: str
+    library: str
+    path: Path
+
+
+def find(name: str) -> Network | None:
+    """A network by its name, with or without its library: ``resnet50``, ``keras/resnet50``."""
+    return by_name().get(fold(name))
+
+
 @cache
-def models() -> dict[str, tuple[str, Path]]:
-    """Every model of the zoo that stands alone: folded name to the name in its spec, and the file."""
-    found = {}
-    for path in sorted(folder().rglob("*.cnn")):
-        for name, parameters in MODEL.findall(path.read_text(encoding="utf-8")):
-            if stands_alone(parameters):
-                found[fold(name)] = (name, path)
+def models() -> dict[str, Network]:
+    """Every network by the shortest name that finds it, with its library where an earlier one has the same name."""
+    found: dict[str, Network] = {}
+    taken: set[str] = set()
+    for network in _networks():
+        short = network.name.lower()
+        found[short if fold(short) not in taken else f"{network.library}/{short}"] = network
+        taken.add(fold(short))
     return found
+
+
+@cache
+def by_name() -> dict[str, Network]:
+    """Every network by each of its names, folded."""
+    found: dict[str, Network] = {}
+    for network in _networks():
+        found[fold(f"{network.library}/{network.name}")] = network
+        found.setdefault(fold(network.name), network)
+    return found
+
+
+@cache
+def _networks() -> tuple[Network, ...]:
+    return tuple(
+        Network(name, library, path)
+        for library in LIBRARIES
+        for path in sorted((folder() / library).glob("*.cnn"))
+        for name, parameters in MODEL.findall(path.read_text(encoding="utf-8"))
+        if stands_alone(parameters)
+    )
 
 
 def stands_alone(parameters: str) -> bool:

@@ -78,8 +78,7 @@ class Spec(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from cnnspec import zoo
 
-        names = sorted(name.lower() for name, _ in zoo.models().values())
-        found = [CompletionItem(name) for name in names if name.startswith(incomplete.lower())]
+        found = [CompletionItem(name) for name in sorted(zoo.models()) if name.startswith(incomplete.lower())]
         return [*found, CompletionItem(incomplete, type="file")]
 
 

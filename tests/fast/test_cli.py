@@ -282,6 +282,26 @@ def test_list() -> None:
     data = {entry["name"]: entry for entry in json.loads(run("list", "--json").stdout)}
     assert sorted(data) == sorted(names)
     assert data["conv520"]["params"] == 520
+    assert data["conv520"]["library"] == "classics"
+
+
+def test_list_of_some() -> None:
+    def names(*arguments: str) -> list[str]:
+        return [entry["name"] for entry in json.loads(run("list", *arguments, "--json").stdout)]
+
+    assert names("RESNET1", "--library", "torchvision", "--max-params", "5e7") == ["resnet18", "resnet101"]
+    assert names("resnet", "wide", "--max-macs", "2e10") == ["wide_resnet50_2"]
+    assert "name" in run("list", "resnet18").stdout
+    nothing = run("list", "resnet18", "--library", "classics")
+    assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (0, "", "there is no such network\n")
+    assert run("list", "--library", "caffe").exit_code == 2
+
+
+def test_show() -> None:
+    text = run("show", "torchvision/resnet50").stdout
+    assert text == (zoo.folder() / "torchvision" / "resnet.cnn").read_text(encoding="utf-8")
+    assert run("show", "resnet50").stdout == text
+    assert "did you mean `lenet5`?" in run("show", "lenet6").stderr
 
 
 def test_layers() -> None:

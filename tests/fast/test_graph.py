@@ -13,7 +13,7 @@ from cnnspec.expand.application import DEEPEST_NESTING
 from cnnspec.graph import Graph, json_schema
 from cnnspec.layers import LAYERS
 
-NAMES = [name for name, _ in zoo.models().values()]
+NAMES = list(zoo.models())
 
 
 @pytest.fixture(scope="module")

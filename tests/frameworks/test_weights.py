@@ -110,7 +110,7 @@ def there_and_back(names: list[str], folder: Path) -> None:
 
 
 def shipped() -> list[tuple[str, int]]:
-    names = sorted(name.lower() for name, _ in zoo.models().values())
+    names = sorted(zoo.models())
     return [(name, cnnspec.load(name).params) for name in names]
 
 
