@@ -10,7 +10,7 @@ WHEEL := build/wheel
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast frameworks check lint types wheel format golden coverage bench mutants clean
+.PHONY: help demo test fast frameworks check lint types wheel format golden coverage bench mutants zoo clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,12 @@ bench: $(READY) ## what a check costs, beside other tools, and how it grows with
 
 mutants: $(READY) ## what `verify` says of code with one change of meaning; rewrites the table in docs/verification.md
 	$(BIN)/python benchmarks/mutants.py
+
+zoo: $(READY) ## every network against its original in torchvision or keras.applications; rewrites the tables in docs/zoo.md
+	$(BIN)/python benchmarks/zoo.py
+
+crosscheck: $(READY) ## every network of the zoo on every target, for hours; goes on where it was; rewrites the table in docs/verification.md
+	$(BIN)/python benchmarks/crosscheck.py
 
 clean: ## remove what was built, the environment included
 	rm -rf build dist $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -127,17 +127,21 @@ def compile(
     *,
     model: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
+    exact_training: bool = False,
     **parameters: Any,
 ) -> str:
     """The source of a network for a backend.
 
     ``spec`` is a path, the name of a shipped network, or a `Graph`.  Of a graph alone, every number is written out;
-    from a spec, the model's parameters stay arguments where the target can carry them.  Raises `SpecError`, and
-    LookupError for an unknown backend.
+    from a spec, the model's parameters stay arguments where the target can carry them.  ``exact_training`` writes
+    layers of the file's own where those of the framework train otherwise than the spec says: Keras's running variance.
+    Raises `SpecError`, and LookupError for an unknown backend.
     """
     from cnnspec.backend import emitter as find_emitter
 
     emitter = find_emitter(backend)
+    if exact_training:
+        emitter = emitter.exact_training()
     if isinstance(spec, Graph):
         return emitter.emit(spec, [])
     graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
@@ -151,6 +155,7 @@ def build(
     target: str | None = None,
     model: str | None = None,
     inputs: Mapping[str, Shape] | None = None,
+    exact_training: bool = False,
     **parameters: Any,
 ) -> Any:
     """The living model of a network, in float32 on its initial weights; see `compile` for the arguments.
@@ -160,6 +165,8 @@ def build(
     from cnnspec.backend import emitter as find_emitter
 
     emitter = find_emitter(backend)
+    if exact_training:
+        emitter = emitter.exact_training()
     where = target or emitter.targets[0]
     graph: Graph
     probes: list[Graph] = []

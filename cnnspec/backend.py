@@ -70,8 +70,8 @@ class Runtime(ABC):
     biased_running_variance: bool
     """Whether the variance that a training pass adds to a batch norm's running one divides by ``n``, not ``n - 1``.
 
-    The code then cannot follow the spec there (Keras's own layer does so); everything else about the statistics must
-    be equal.
+    The framework's own layer then does not follow the spec there (Keras's does not); everything else about the
+    statistics must be equal.  `Backend.exact_training` removes the difference.
     """
 
     @abstractmethod
@@ -125,7 +125,8 @@ class Runtime(ABC):
     ) -> LayerPass | None:
         """One layer of the model alone, on these inputs; None where the code has it in an expression.
 
-        The gradients are those of ``sum of cotangent * output``.
+        The gradients are those of ``sum of cotangent * output``.  A backend without code takes no cotangents too, for a
+        layer with inputs: then there are no gradients.
         """
         return None
 
@@ -153,6 +154,14 @@ class Backend(ABC):
         ``probes`` are expansions of the same spec with other values of the model's parameters; what follows them
         becomes a constructor argument.  Raises `UnsupportedLayer` where the target cannot express a layer.
         """
+
+    def exact_training(self) -> Backend:
+        """The backend whose code follows the spec in training too, to the last number.
+
+        A backend whose runtime declares ``biased_running_variance`` gives one here that emits what removes the
+        difference; its code has the same layers, weights and files.  Others need nothing: they are exact as they are.
+        """
+        return self
 
     @abstractmethod
     def runtime(self, target: str, precision: Precision) -> Runtime:

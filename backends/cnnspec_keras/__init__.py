@@ -24,11 +24,19 @@ class KerasBackend(Backend):
     name = "keras"
     targets = tuple(ENGINES)
 
+    def __init__(self, *, exact: bool = False) -> None:
+        """``exact`` is whether the running variance of batch norms follows the spec, by a layer of the file's own."""
+        self.exact = exact
+
     @override
     def emit(self, graph: Graph, probes: Sequence[Graph]) -> str:
         from cnnspec_keras.emit import emit
 
-        return emit(graph, probes)
+        return emit(graph, probes, exact_training=self.exact)
+
+    @override
+    def exact_training(self) -> Backend:
+        return KerasBackend(exact=True)
 
     @override
     def runtime(self, target: str, precision: Precision) -> Runtime:

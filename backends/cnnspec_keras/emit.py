@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
 from cnnspec.backend import UnsupportedLayer
-from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.dialect import Dialect
+from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported, literal
 from cnnspec.codegen.header import header
 from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, join_else_if, shown
 from cnnspec.codegen.naming import function_name, snake_case
 from cnnspec.codegen.pieces import Piece
-from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, literal, plan
+from cnnspec.codegen.plan import plan
+from cnnspec.codegen.program import Plan, Routine, Step
 from cnnspec.graph import Graph
+from cnnspec.layers.arrangement import Flatten
+from cnnspec.layers.base import Layer
+from cnnspec.layers.regularisation import Dropout
 from cnnspec.shapes import Shape
 from cnnspec.shapes import show as show_first
 from cnnspec_keras.helpers import HELPERS
-from cnnspec_keras.layers import EMITTERS, layer_name
+from cnnspec_keras.initialisers import PREFIX, constants
+from cnnspec_keras.layers import EMITTERS, EXACT_EMITTERS, Emitter, layer_name
 
 
 class KerasDialect(Dialect):
     """What the planner must know of Keras: channels are read from values, and groups are printed in place."""
 
     implicit_channels = False
+    layer_class = "layers.Layer"
+    value_class = ""
     one_scope = True
-    helpers = frozenset({*HELPERS, "math"})
+    helpers = frozenset({*HELPERS, "Callable", "math", "partial"})
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, emitters: Mapping[type[Layer], Emitter]) -> None:
         self.graph = graph
+        self.emitters = emitters
 
     @override
     def name(self, definition: str) -> str:
@@ -44,7 +54,7 @@ class KerasDialect(Dialect):
     def describe(self, places: Sequence[Place]) -> list[Emission]:
         node = places[0].node
         try:
-            return EMITTERS[type(node.layer)](places)
+            return self.emitters[type(node.layer)](places)
         except Unsupported as gap:
             raise UnsupportedLayer("keras", node, gap, self.graph.sources) from None
 
@@ -57,10 +67,12 @@ class KerasDialect(Dialect):
         return False
 
 
-def emit(graph: Graph, probes: Sequence[Graph]) -> str:
-    """The Keras source of a graph."""
+def emit(graph: Graph, probes: Sequence[Graph], *, exact_training: bool = False) -> str:
+    """The Keras source of a graph; with ``exact_training`` its running statistics are the spec's."""
     _check_names(graph)
-    return _File(plan(graph, probes, KerasDialect(graph))).text()
+    _check_results(graph)
+    dialect = KerasDialect(graph, EXACT_EMITTERS if exact_training else EMITTERS)
+    return _File(plan(graph, probes, dialect)).text()
 
 
 def _check_names(graph: Graph) -> None:
@@ -74,6 +86,17 @@ def _check_names(graph: Graph) -> None:
         known[name] = node.path
 
 
+def _check_results(graph: Graph) -> None:
+    """Refuse weights on which no output depends: a functional model has no layers but those between its ends."""
+    read = {port.value for port in graph.outputs}
+    for node in reversed(graph.layers):
+        if not read.isdisjoint(node.outputs):
+            read.update(node.inputs)
+        elif node.weights:
+            gap = Unsupported("nothing reads its result, and a Keras model has only layers on which its outputs depend")
+            raise UnsupportedLayer("keras", node, gap, graph.sources)
+
+
 def show(shape: Shape) -> str:
     """A shape channels last: ``56x56x64``."""
     return show_first((*shape[1:], shape[0])) if shape else show_first(shape)
@@ -83,27 +106,52 @@ def show(shape: Shape) -> str:
 class _File:
     plan: Plan
     helpers: set[str] = field(default_factory=set)
+    initialisers: Counter[str] = field(default_factory=Counter)
+    """How often each initialiser is written that Keras has no word for."""
+    constants: dict[str, str] = field(default_factory=dict)
+    """The names of those that are constants of the file."""
 
     def text(self) -> str:
-        functions = [_Function(self, routine).lines() for routine in self.plan.routines]
-        functions.append(_Function(self, self.plan.model, model=True).lines())
+        functions = self._functions()
+        self.helpers |= {name for routine in self.plan.routines for name in routine.helpers}
+        repeated = [call for call, count in self.initialisers.items() if count > 1]
+        if repeated:
+            words = {word for lines in functions for line in lines for word in re.findall(r"\w+", line)}
+            self.constants, definitions = constants(repeated, words)
+            functions = self._functions()
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self._needed()] + functions
         if self.plan.model.name in self._needed():
             gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
             raise UnsupportedLayer("keras", self.plan.graph.layers[0], gap, self.plan.graph.sources)
+        if self.constants:
+            bodies.insert(0, definitions)
         code = "\n\n\n".join("\n".join(lines) for lines in bodies)
         writer = Writer()
         writer.lines += docstring(header(self.plan, show, "height x width x channels"), 0)
         writer.blank()
-        if re.search(r"\bmath\.", code):
-            writer.line("import math")
+        standard = ["import math"] if re.search(r"\bmath\.", code) else []
+        for module, name in (("collections.abc", "Callable"), ("functools", "partial")):
+            if re.search(rf"\b{name}\b[\[(]", code):
+                standard.append(f"from {module} import {name}")
+        if standard:
+            writer.lines += standard
             writer.blank()
         writer.line("import keras")
         used = [name for name in ("layers", "ops") if re.search(rf"\b{name}\.", code)]
         if used:
             writer.line(f"from keras import {', '.join(used)}")
-        writer.blank(2)
+        writer.blank(1 if self.constants else 2)
         return writer.text() + code + "\n"
+
+    def _functions(self) -> list[list[str]]:
+        blocks = [_Function(self, routine).lines() for routine in self.plan.routines]
+        return [*blocks, _Function(self, self.plan.model, model=True).lines()]
+
+    def initialiser(self, text: str) -> str:
+        """An argument, by the name of the constant where it is one."""
+        if text.startswith(PREFIX):
+            self.initialisers[text] += 1
+        return self.constants.get(text, text)
 
     def _needed(self) -> set[str]:
         """The helpers in use, with those that they use themselves."""
@@ -194,6 +242,8 @@ class _Function:
     # -- statements
 
     def run(self, steps: Sequence[Step], prefix: str) -> None:
+        steps = list(steps)
+        _show_flat(steps)
         position = 0
         while position < len(steps):
             step = steps[position]
@@ -210,6 +260,8 @@ class _Function:
                 case "repeat":
                     self.body.line(f"for {step.variable} in range({step.count}):")
                     self._indented(step.bodies[0], prefix)
+                case "apply" if not (step.stages or step.bodies or step.routine):
+                    self._pass_on(steps, position)
                 case "apply":
                     length = _run_length(steps, position)
                     if length > 2:
@@ -230,8 +282,11 @@ class _Function:
         count = len(steps)
         self.body.line(f"for i in range({count}):" if first == 0 else f"for i in range({first}, {first + count}):")
         step = steps[0]
+        comment = shown(steps[-1].shapes, show)
+        if comment and steps[-1].shapes != step.shapes:
+            comment += " at the end"
         self.body.indent += 1
-        self._call(step, self._name(f"{head}{{i}}{tail}", True, prefix), comment=shown(step.shapes, show))
+        self._call(step, self._name(f"{head}{{i}}{tail}", True, prefix), comment=comment)
         self.body.indent -= 1
 
     def _apply(self, step: Step, prefix: str) -> None:
@@ -252,9 +307,21 @@ class _Function:
             name = self._name(label, step.label_is_pattern, prefix)
             last = number == len(step.stages) - 1
             targets = step.outputs[0] if not last else ", ".join(step.outputs) if step.used else ""
-            layer = Bracket(f"{call.callee}(", [*arguments(call.arguments), name])
+            given = [(key, self.file.initialiser(text)) for key, text in call.arguments]
+            layer = Bracket(f"{call.callee}(", [*arguments(given), name])
             self._statement(targets, layer, _one_or_list(inputs), shown(step.shapes, show) if last else "")
             inputs = [step.outputs[0]]
+
+    def _pass_on(self, steps: list[Step], position: int) -> None:
+        """What is no step in Keras: the next one reads its input, or it is another name for that."""
+        step = steps[position]
+        (source,), (target,) = step.inputs, step.outputs
+        following = steps[position + 1] if position + 1 < len(steps) else None
+        if following and step.feeds_next and target in following.inputs:
+            inputs = [source if name == target else name for name in following.inputs]
+            steps[position + 1] = replace(following, inputs=inputs)
+        elif step.used and target != source:
+            self.body.line(f"{target} = {source}")
 
     def _call(self, step: Step, name: str, comment: str) -> None:
         assert step.routine is not None
@@ -272,6 +339,16 @@ class _Function:
         if not self.model:
             return f'name=f"{{name}}_{whole}"'
         return f'name=f"{whole}"' if pattern or "{" in prefix else f'name="{whole}"'
+
+
+def _show_flat(steps: Sequence[Step]) -> None:
+    """Give the shape of a ``flatten`` that is none in Keras to the global average that does its work."""
+    for position, step in enumerate(steps):
+        if step.kind == "apply" and isinstance(step.node and step.node.layer, Flatten) and not step.stages:
+            for earlier in reversed(steps[:position]):
+                earlier.shapes = step.shapes
+                if not isinstance(earlier.node and earlier.node.layer, Dropout):
+                    break
 
 
 def _numbered(label: str) -> tuple[str, int, str]:
@@ -302,7 +379,6 @@ def _run_length(steps: Sequence[Step], position: int) -> int:
             or step.inputs != first.inputs
             or step.outputs != first.outputs
             or step.label != f"{head}{number + length}{tail}"
-            or step.shapes != first.shapes
         ):
             break
         length += 1

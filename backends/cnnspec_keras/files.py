@@ -1,7 +1,7 @@
-"""Keras's files of weights: ``.weights.h5``, and ``.keras`` archives, which have one inside.
+"""Keras's files of weights: ``.weights.h5``, ``.keras`` archives, which have one inside, and ``.h5`` from before.
 
-Keras numbers the layers of a class in the order of the model, ``layers/conv2d_1/vars/0``, and notes the name of each.
-Reading goes by the names and needs no Keras.  Writing builds the generated model, in a process of its own.
+Reading needs no Keras.  Only Keras can number its layers, so writing builds the generated model, in a process of its
+own; it writes no ``.h5``, whose form is Keras 2's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,10 +18,9 @@ from zipfile import BadZipFile, ZipFile
 
 from typing_extensions import override
 
-from cnnspec.graph import Graph, Node
-from cnnspec.weights.formats import MissingPackage, Stored, WeightError, WeightFiles, from_bfloat16, need
-from cnnspec_keras.layers import layer_name
-from cnnspec_keras.weights import in_spec_order
+from cnnspec.graph import Graph
+from cnnspec.weights.formats import MissingPackage, Stored, WeightError, WeightFiles, need
+from cnnspec_keras.reading import stored
 
 if TYPE_CHECKING:
     import numpy
@@ -41,6 +39,7 @@ class KerasFiles(WeightFiles):
     """What ``model.save_weights`` and ``model.save`` write."""
 
     suffixes = (".weights.h5", ".keras")
+    read_only = (".h5",)
 
     @override
     @contextmanager
@@ -54,7 +53,7 @@ class KerasFiles(WeightFiles):
                     raise
                 raise WeightError(f"`{path.name}` is no HDF5 file, or it is broken") from None
             with content:
-                yield _stored(h5py, path, content, graph)
+                yield stored(h5py, path, content, graph)
 
     @override
     def write(self, path: Path, graph: Graph, probes: Sequence[Graph], weights: Mapping[str, Array]) -> None:
@@ -104,55 +103,3 @@ def _unpacked(path: Path) -> Iterator[Path]:
         except (BadZipFile, NotImplementedError, RuntimeError) as error:  # broken, in an unknown way, or encrypted
             raise WeightError(f"`{path.name}` cannot be unpacked: {error}") from None
         yield target
-
-
-def _stored(h5py: Any, path: Path, content: Any, graph: Graph) -> dict[str, Stored]:
-    """The variables in a file, by state key where the graph has a layer of that name."""
-    if not isinstance(content.get("layers", getlink=True), h5py.HardLink) or not isinstance(
-        content["layers"], h5py.Group
-    ):
-        raise WeightError(
-            f"`{path.name}` is not as `model.save_weights` of Keras 3 writes it: it has no group `layers`"
-        )
-    datasets: list[Any] = []
-
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            datasets.append(item)
-
-    content["layers"].visititems(collect)  # follows no link, neither within the file nor out of it
-    nodes = {layer_name(node.path): node for node in graph.layers}
-    found: dict[str, Stored] = {}
-    for dataset in datasets:
-        if dataset.external or dataset.is_virtual:
-            raise WeightError(f"`{path.name}` takes `{dataset.name}` from other files")
-        *above, variables, number = dataset.name.strip("/").split("/")
-        if "seed_generator" in above:
-            continue
-        name = dataset.parent.attrs.get("name")
-        if not isinstance(name, str) or variables != "vars":
-            raise WeightError(
-                f"`{path.name}` does not tell which layer `{dataset.name}` is of: save it with Keras 3.13 or newer"
-            )
-        node = nodes.get(name) if len(above) == 2 else None
-        if node is not None and number.isdecimal() and int(number) < len(node.weights):
-            weight = node.weights[int(number)]
-            found[node.key(weight)] = _of_layer(node, weight.name, dataset)
-        else:
-            found[f"{name}/{number}"] = Stored(tuple(dataset.shape), partial(_values, dataset))
-    return found
-
-
-def _of_layer(node: Node, weight: str, dataset: Any) -> Stored:
-    import numpy
-
-    # An array of no size in memory that is moved about as the real one would be.
-    shape = in_spec_order(node, weight, numpy.broadcast_to(numpy.float32(0), dataset.shape)).shape
-    return Stored(shape, lambda: in_spec_order(node, weight, _values(dataset)))
-
-
-def _values(dataset: Any) -> Array:
-    array: Array = dataset[()]
-    if dataset.attrs.get("dtype") == "bfloat16":
-        return from_bfloat16(array.view("<u2"))
-    return array

@@ -286,6 +286,25 @@ _SOURCES = [
     # ---- normalisation
     '''
     @keras.saving.register_keras_serializable(package="cnnspec")
+    class BatchNormalization(layers.BatchNormalization):
+        """Batch normalisation with a running variance as in PyTorch: of n - 1 degrees of freedom.
+
+        The batch itself is normalised with the variance over n, as everywhere.
+        """
+
+        def call(
+            self, x: keras.KerasTensor, training: bool | None = None
+        ) -> keras.KerasTensor:
+            kept = self.moving_variance * self.momentum
+            y = super().call(x, training=training)
+            if training and self.trainable:
+                count = ops.cast(ops.size(x) // x.shape[self.axis], kept.dtype)
+                added = self.moving_variance - kept
+                self.moving_variance.assign_add(added / ops.maximum(count - 1, 1))
+            return y
+    ''',
+    '''
+    @keras.saving.register_keras_serializable(package="cnnspec")
     class LocalResponseNormalization(layers.Layer):
         """Local response normalisation over `size` neighbouring channels."""
 
@@ -547,9 +566,9 @@ _SOURCES = [
     '''
     @keras.saving.register_keras_serializable(package="cnnspec")
     class ScaleShift(layers.Layer):
-        """Multiplies by one number and adds another."""
+        """Multiplies by one number and adds another, in the precision of what it gets."""
 
-        def __init__(self, scale: float, shift: float, **kwargs: object) -> None:
+        def __init__(self, scale: float, shift: float = 0.0, **kwargs: object) -> None:
             super().__init__(**kwargs)
             self.scale = scale
             self.shift = shift

@@ -8,14 +8,16 @@ a helper of `cnnspec_keras.helpers` elsewhere.  Graph shapes are channels first 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from cnnspec.codegen.emission import Argument, Code, Construct, Emission, Place, Stage, Unsupported
-from cnnspec.initialisers import Initialiser
+from cnnspec.codegen.emission import Argument, Code, Construct, Emission, Place, Sizes, Stage, Unsupported
+from cnnspec.initialisers import Initialiser, Scaling
 from cnnspec.layers import activation, arithmetic, arrangement, normalisation, pooling, regularisation
 from cnnspec.layers.base import Layer, padding, per_axis
-from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec.layers.dense import Dense
 from cnnspec.shapes import Dim, Shape, known
 
@@ -112,7 +114,7 @@ def _paddings(pads: Sequence[Pairs]) -> list[Any]:
     if len(pads[0]) == 1:
         return [pairs[0] for pairs in pads]
     if all(before == after for pairs in pads for before, after in pairs):
-        return [tuple(before for before, _ in pairs) for pairs in pads]
+        return [Sizes(before for before, _ in pairs) for pairs in pads]
     return list(pads)
 
 
@@ -132,16 +134,11 @@ def _position(axis: int) -> int:
     return -1 if axis == 0 else axis
 
 
-_SCALINGS = {"glorot": (1.0, "fan_avg"), "he": (2.0, "fan_in"), "lecun": (1.0, "fan_in")}
-
-
 def _initialiser(init: Initialiser) -> Any:
-    """An initialiser as Keras has it, whose own ``*_normal`` ones are cut off at two standard deviations."""
+    """An initialiser as Keras has it."""
+    if init.scaling is not None:
+        return _variance_scaling(init.scaling)
     match init.distribution:
-        case "zeros" | "ones" | "glorot_uniform" | "lecun_uniform":
-            return init.distribution
-        case "he_uniform" if init.fan == "in":
-            return "he_uniform"
         case "constant":
             return _keras_initialiser("Constant", init.value)
         case "normal":
@@ -152,18 +149,25 @@ def _initialiser(init: Initialiser) -> Any:
             return _keras_initialiser("RandomUniform", init.value - init.scale, init.value + init.scale)
         case "orthogonal":
             return _keras_initialiser("Orthogonal", Argument(init.scale, default=1.0))
-    scale, mode = _scaling(init)
-    return _variance_scaling(scale, mode, init)
+    return init.distribution
 
 
-def _scaling(init: Initialiser) -> tuple[float, str]:
-    scale, mode = _SCALINGS[init.distribution.partition("_")[0]]
-    return scale, "fan_out" if init.fan == "out" else mode
+_SHORT = {
+    Scaling(1.0, "avg", "uniform"): "glorot_uniform",
+    Scaling(1.0, "avg", "truncated_normal"): "glorot_normal",
+    Scaling(2.0, "in", "uniform"): "he_uniform",
+    Scaling(2.0, "in", "truncated_normal"): "he_normal",
+    Scaling(1.0, "in", "uniform"): "lecun_uniform",
+    Scaling(1.0, "in", "truncated_normal"): "lecun_normal",
+}
+"""Those that Keras has a word for, whose ``*_normal`` ones are cut off at two standard deviations."""
 
 
-def _variance_scaling(scale: float, mode: str, init: Initialiser) -> Construct:
-    distribution = "uniform" if init.distribution.endswith("uniform") else "untruncated_normal"
-    return _keras_initialiser("VarianceScaling", scale, mode, distribution)
+def _variance_scaling(scaling: Scaling) -> Any:
+    if scaling in _SHORT:
+        return _SHORT[scaling]
+    form = "untruncated_normal" if scaling.form == "normal" else scaling.form
+    return _keras_initialiser("VarianceScaling", scaling.scale, f"fan_{scaling.fan}", form)
 
 
 def _keras_initialiser(name: str, *arguments: Argument | Any) -> Construct:
@@ -175,18 +179,18 @@ def _depthwise_initialiser(init: Initialiser, channels: int, multiplier: int) ->
 
     The spec's fans are ``k`` and ``k * C * m``.  None where Keras has no such initialiser.
     """
-    if not init.needs_fans:
-        return _initialiser(init)
     if init.distribution == "orthogonal":
         return None
-    scale, mode = _scaling(init)
-    if mode == "fan_avg":
-        if multiplier == 1:
-            return _initialiser(init)
-        return _variance_scaling(scale * (channels + multiplier) / (1 + channels * multiplier), mode, init)
-    if mode == "fan_in":
-        return _variance_scaling(scale * multiplier, "fan_out", init)
-    return _variance_scaling(scale / multiplier, "fan_in", init)
+    if init.scaling is None:
+        return _initialiser(init)
+    scale, fan, form = init.scaling
+    if fan == "avg":
+        if multiplier != 1:
+            scale *= (channels + multiplier) / (1 + channels * multiplier)
+        return _variance_scaling(Scaling(scale, fan, form))
+    if fan == "in":
+        return _variance_scaling(Scaling(scale * multiplier, "out", form))
+    return _variance_scaling(Scaling(scale / multiplier, "in", form))
 
 
 def _affine(layer: Any) -> tuple[Argument, Argument]:
@@ -211,54 +215,22 @@ def depthwise_conv(layers: list[DepthwiseConv], places: Sequence[Place]) -> list
 
 
 def _convolutions(layers: Sequence[Conv], places: Sequence[Place], *, depthwise: bool) -> list[Emission]:
-    shapes = [place.inputs[0] for place in places]
-    rank = len(shapes[0]) - 1
-    kernels = [per_axis(layer, "kernel", layer.kernel, rank) for layer in layers]
-    strides = [per_axis(layer, "stride", layer.stride, rank) for layer in layers]
-    dilations = [per_axis(layer, "dilation", layer.dilation, rank) for layer in layers]
-    pads = [layer.pads(shape) for layer, shape in zip(layers, shapes, strict=True)]
-
-    # `same` where it is what the spec says, or cannot depend on the size of the input.
-    same = all(
-        (layer.pad == "same" or set(stride) == {1}) and pad == _same_pads(layer, shape, kernel, stride, dilation)
-        for layer, shape, kernel, stride, dilation, pad in zip(
-            layers, shapes, kernels, strides, dilations, pads, strict=True
-        )
-    )
-    plain = _no_pad(pads)
-    # Keras refuses a stride together with a dilation: every position is computed then, and the stride taken afterwards.
-    thinned = any(set(s) != {1} and set(d) != {1} for s, d in zip(strides, dilations, strict=True))
-    same = same and not thinned
+    sliding = _sliding(layers, places)
+    rank = sliding.rank
     # The depthwise kernels of TensorFlow refuse unequal strides, and Keras has none of three dimensions.
-    depthwise = depthwise and rank < 3 and (thinned or all(len(set(stride)) == 1 for stride in strides))
-    initialisers: list[Any] = []
-    if depthwise:
-        initialisers = [
-            _depthwise_initialiser(layer.init, layer.groups, layer.filters // layer.groups) for layer in layers
-        ]
-        # An initialiser is not an argument that a block can pass on.
-        depthwise = None not in initialisers and all(one == initialisers[0] for one in initialisers)
-
+    depthwise = depthwise and rank < 3 and (sliding.thinned or all(len(set(s)) == 1 for s in sliding.strides))
+    initialisers = _depthwise_initialisers(layers) if depthwise else None
     emissions = []
-    for number, (layer, kernel, stride, dilation, pad) in enumerate(
-        zip(layers, _alike(kernels), _alike(strides), _alike(dilations), _paddings(pads), strict=True)
-    ):
-        before = () if plain or same else (Stage(_layer(f"ZeroPadding{rank}D", pad), suffix="pad"),)
-        thin = Stage(_layer(f"MaxPooling{rank}D", 1, Argument(stride, "strides")), suffix="stride")
-        after = (thin,) if thinned else ()
-        shared = (
-            Argument(1 if thinned else stride, "strides", 1),
-            Argument("same" if same and not plain else "valid", "padding", "valid"),
-        )
+    for number, (layer, (kernel, dilation, shared)) in enumerate(zip(layers, sliding.arguments(), strict=True)):
         rest = (Argument(layer.bias, "use_bias", True),)
         bias = Argument(_initialiser(layer.bias_init), "bias_initializer", "zeros")
-        if depthwise:
+        if initialisers is not None:
             module = _layer(
                 f"DepthwiseConv{rank}D",
                 kernel,
                 *shared,
                 Argument(layer.filters // layer.groups, "depth_multiplier", 1),
-                Argument(dilation, "dilation_rate", 1),
+                dilation,
                 *rest,
                 Argument(initialisers[number], "depthwise_initializer", "glorot_uniform"),
                 bias,
@@ -269,14 +241,123 @@ def _convolutions(layers: Sequence[Conv], places: Sequence[Place], *, depthwise:
                 layer.filters,
                 kernel,
                 *shared,
-                Argument(dilation, "dilation_rate", 1),
+                dilation,
                 Argument(layer.groups, "groups", 1),
                 *rest,
                 Argument(_initialiser(layer.init), "kernel_initializer", "glorot_uniform"),
                 bias,
             )
-        emissions.append(Emission((*before, Stage(module), *after)))
+        emissions.append(sliding.emission(number, module))
     return emissions
+
+
+@emits_together(SeparableConv)
+def separable_conv(layers: list[SeparableConv], places: Sequence[Place]) -> list[Emission]:
+    """``SeparableConv2D``; a stride that its depthwise part refuses can be taken after the pointwise part as well."""
+    first = [layer.depthwise(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    sliding = _sliding(first, places, equal_strides=True)
+    rank = sliding.rank
+    if rank == 3:
+        raise Unsupported("Keras has no separable convolution of three dimensions")
+    initialisers = _depthwise_initialisers(first)
+    if initialisers is None:
+        raise Unsupported("Keras has no initialiser for the depthwise weights that starts them so")
+    return [
+        sliding.emission(
+            number,
+            _layer(
+                f"SeparableConv{rank}D",
+                layer.filters,
+                kernel,
+                *shared,
+                dilation,
+                Argument(layer.multiplier, "depth_multiplier", 1),
+                Argument(layer.bias, "use_bias", True),
+                Argument(initialisers[number], "depthwise_initializer", "glorot_uniform"),
+                Argument(_initialiser(layer.pointwise_init), "pointwise_initializer", "glorot_uniform"),
+                Argument(_initialiser(layer.bias_init), "bias_initializer", "zeros"),
+            ),
+        )
+        for number, (layer, (kernel, dilation, shared)) in enumerate(zip(layers, sliding.arguments(), strict=True))
+    ]
+
+
+def _depthwise_initialisers(layers: Sequence[Conv]) -> list[Any] | None:
+    """What starts depthwise weights; None where Keras cannot say it in the same way for all uses."""
+    found = [_depthwise_initialiser(layer.init, layer.groups, layer.filters // layer.groups) for layer in layers]
+    # An initialiser is not an argument that a block can pass on.
+    return found if None not in found and all(one == found[0] for one in found) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sliding:
+    """How the kernels of a layer's uses go over their inputs.
+
+    ``modes`` is what ``padding`` says in each use, None where it cannot say it in all of them.  ``thinned`` is whether
+    the stride is taken afterwards.
+    """
+
+    rank: int
+    kernels: list[tuple[int, ...]]
+    strides: list[tuple[int, ...]]
+    dilations: list[tuple[int, ...]]
+    pads: list[Pairs]
+    modes: list[str] | None
+    thinned: bool
+
+    def arguments(self) -> Iterator[tuple[Any, Argument, tuple[Argument, Argument]]]:
+        """For each use the kernel, the dilation, and stride and padding."""
+        modes = self.modes or ["valid"] * len(self.pads)
+        sizes = map(_alike, (self.kernels, self.strides, self.dilations))
+        for kernel, stride, dilation, mode in zip(*sizes, modes, strict=True):
+            padding = Argument(mode, "padding", "valid")
+            strides = Argument(1 if self.thinned else Sizes.of(stride), "strides", 1)
+            yield Sizes.of(kernel), Argument(Sizes.of(dilation), "dilation_rate", 1), (strides, padding)
+
+    def emission(self, number: int, module: Construct) -> Emission:
+        """The layer of a use, with what goes before and after it."""
+        stages = [Stage(module)]
+        if self.modes is None:
+            pad = _layer(f"ZeroPadding{self.rank}D", _paddings(self.pads)[number])
+            stages.insert(0, Stage(pad, suffix="pad"))
+        if self.thinned:
+            thin = _layer(f"MaxPooling{self.rank}D", 1, Argument(_alike(self.strides)[number], "strides"))
+            stages.append(Stage(thin, suffix="stride"))
+        return Emission(tuple(stages))
+
+
+def _sliding(layers: Sequence[Conv], places: Sequence[Place], *, equal_strides: bool = False) -> _Sliding:
+    """``equal_strides`` is for layers that need them; unequal ones are then taken afterwards."""
+    shapes = [place.inputs[0] for place in places]
+    rank = len(shapes[0]) - 1
+    kernels = [per_axis(layer, "kernel", layer.kernel, rank) for layer in layers]
+    strides = [per_axis(layer, "stride", layer.stride, rank) for layer in layers]
+    dilations = [per_axis(layer, "dilation", layer.dilation, rank) for layer in layers]
+    pads = [layer.pads(shape) for layer, shape in zip(layers, shapes, strict=True)]
+
+    # `same` where it is what the spec says, or cannot depend on the size of the input.  In three dimensions TensorFlow
+    # begins at the wrong place where the stride is larger than the kernel (docs/verification.md).
+    same = [
+        (layer.pad == "same" or set(stride) == {1})
+        and not (rank == 3 and any(map(int.__lt__, kernel, stride)))
+        and pad == _same_pads(layer, shape, kernel, stride, dilation)
+        for layer, shape, kernel, stride, dilation, pad in zip(
+            layers, shapes, kernels, strides, dilations, pads, strict=True
+        )
+    ]
+    # Keras refuses a stride together with a dilation: every position is computed then, and the stride taken afterwards.
+    thinned = any(
+        (set(s) != {1} and set(d) != {1}) or (equal_strides and len(set(s)) > 1)
+        for s, d in zip(strides, dilations, strict=True)
+    )
+    modes: list[str] | None = None
+    if _no_pad(pads):
+        modes = ["valid"] * len(pads)
+    elif all(same) and not thinned:
+        modes = ["same"] * len(pads)
+    elif not thinned and all(one or _no_pad([pad]) for one, pad in zip(same, pads, strict=True)):
+        modes = ["valid" if _no_pad([pad]) else "same" for pad in pads]
+    return _Sliding(rank, kernels, strides, dilations, pads, modes, thinned)
 
 
 @emits_together(ConvTranspose)
@@ -374,9 +455,42 @@ def _pool_arguments(windows: Sequence[pooling.Pooled]) -> list[tuple[Argument, A
     ]
 
 
+def _never_negative(place: Place) -> bool:
+    """Whether a layer takes nothing below zero, and zeros only where the gradient ends anyway."""
+    if place.around is None:
+        return False
+    waiting, seen = list(place.node.inputs), set(place.node.inputs)
+    while waiting:
+        node = place.around.makers.get(waiting.pop())
+        if node is None or not isinstance(node.layer, (*_ENDS_AT_ZERO, *_KEEPS_SIGN)):
+            return False
+        if isinstance(node.layer, _KEEPS_SIGN):
+            waiting += set(node.inputs) - seen
+            seen |= set(node.inputs)
+    return True
+
+
+_ENDS_AT_ZERO: tuple[type[Layer], ...] = (
+    activation.Relu,
+    activation.Relu6,
+    activation.Sigmoid,
+    activation.HardSigmoid,
+)
+_KEEPS_SIGN: tuple[type[Layer], ...] = (
+    pooling.MaxPool,
+    arrangement.Concat,
+    arrangement.Identity,
+    regularisation.Dropout,
+)
+
+
 @emits_together(pooling.MaxPool)
 def max_pool(layers: list[pooling.MaxPool], places: Sequence[Place]) -> list[Emission]:
-    """``MaxPooling2D``, after rows of minus infinity where it has padding that ``same`` cannot say."""
+    """``MaxPooling2D``, after rows of minus infinity where it has padding that ``same`` cannot say.
+
+    Rows of zeros do the same behind a relu.  A zero of the padding may then have the gradient that one of the map has
+    in the spec, but the relu lets neither through.
+    """
     rank = len(places[0].inputs[0]) - 1
     windows, pads = _windows(layers, places)
     if any(set(window.dilation) != {1} for window in windows):
@@ -399,10 +513,12 @@ def max_pool(layers: list[pooling.MaxPool], places: Sequence[Place]) -> list[Emi
         and pad == _same_pads(layer, place.inputs[0], window.kernel, window.stride, window.dilation)
         for layer, place, window, pad in zip(layers, places, windows, pads, strict=True)
     )
+    zeros = all(map(_never_negative, places))
     emissions = []
     for arguments, pad in zip(_pool_arguments(windows), _paddings(pads), strict=True):
         module = _layer(f"MaxPooling{rank}D", *arguments, Argument("same" if same else "valid", "padding", "valid"))
-        before = () if plain or same else (Stage(_helper(f"InfinityPadding{rank}D", pad), suffix="pad"),)
+        padding = _layer(f"ZeroPadding{rank}D", pad) if zeros else _helper(f"InfinityPadding{rank}D", pad)
+        before = () if plain or same else (Stage(padding, suffix="pad"),)
         emissions.append(Emission((*before, Stage(module))))
     return emissions
 
@@ -502,8 +618,18 @@ def global_max_pool(layers: list[pooling.GlobalMaxPool], places: Sequence[Place]
 
 
 def _global_average(places: Sequence[Place]) -> list[Emission]:
+    """``GlobalAveragePooling2D``, which can flatten its result as well."""
     rank = len(places[0].inputs[0]) - 1
-    return [_one(_layer(f"GlobalAveragePooling{rank}D", Argument(True, "keepdims", False))) for _ in places]
+    keep = not all(map(_flattened, places))
+    return [_one(_layer(f"GlobalAveragePooling{rank}D", Argument(keep, "keepdims", False))) for _ in places]
+
+
+def _flattened(place: Place) -> bool:
+    """Whether nothing but ``flatten`` follows, dropout aside."""
+    node = place.around.after(place.node) if place.around else None
+    while place.around and node and isinstance(node.layer, regularisation.Dropout):
+        node = place.around.after(node)
+    return node is not None and isinstance(node.layer, arrangement.Flatten)
 
 
 def _global_maximum(places: Sequence[Place]) -> list[Emission]:
@@ -521,7 +647,17 @@ def _global_maximum(places: Sequence[Place]) -> list[Emission]:
 def batch_norm(layer: normalisation.BatchNorm, place: Place) -> Emission:
     # Rounded: 1 - 0.1 is 0.9, but 1 - 0.03 is not quite 0.97.
     momentum, epsilon = Argument(round(1 - layer.momentum, 12), "momentum"), Argument(layer.eps, "epsilon")
-    return _one(_layer("BatchNormalization", momentum, epsilon, *_affine(layer)), finisher=True)
+    center, scale = Argument(layer.affine, "center", True), Argument(layer.affine and layer.scale, "scale", True)
+    return _one(_layer("BatchNormalization", momentum, epsilon, center, scale), finisher=True)
+
+
+def _exact_batch_norms(places: Sequence[Place]) -> list[Emission]:
+    stock = [emission.stages[0].module for emission in EMITTERS[normalisation.BatchNorm](places)]
+    return [_one(_helper("BatchNormalization", *call.arguments), finisher=True) for call in stock if call is not None]
+
+
+EXACT_EMITTERS: Mapping[type[Layer], Emitter] = ChainMap({normalisation.BatchNorm: _exact_batch_norms}, EMITTERS)
+"""`EMITTERS`, with a running variance as the spec has it."""
 
 
 @emits(normalisation.LayerNorm)
@@ -566,6 +702,17 @@ def local_response_norm(layer: normalisation.LocalResponseNorm, place: Place) ->
     )
 
 
+@emits_together(normalisation.Normalize)
+def normalize(layers: list[normalisation.Normalize], places: Sequence[Place]) -> list[Emission]:
+    constant = [layer.mean is not None for layer in layers]
+    if any(constant) and not all(constant):
+        raise Unsupported("one layer has constants in some uses of its block, and statistics in others")
+    return [
+        _one(_layer("Normalization", Argument(layer.mean, "mean", None), Argument(layer.variance, "variance", None)))
+        for layer in layers
+    ]
+
+
 # ---- regularisation --------------------------------------------------------------------------------------------------
 
 
@@ -594,7 +741,7 @@ def identity(layer: arrangement.Identity, place: Place) -> Emission:
     return _one(_layer("Identity"))
 
 
-def _ordered_alike(shape: Shape) -> bool:
+def ordered_alike(shape: Shape) -> bool:
     """Whether channels first and channels last put the values in the same order."""
     return shape[0] == 1 or all(size == 1 for size in shape[1:])
 
@@ -610,17 +757,47 @@ def _to_channels_last(rank: int) -> Construct:
 @emits_together(arrangement.Flatten)
 def flatten(layers: list[arrangement.Flatten], places: Sequence[Place]) -> list[Emission]:
     """``Flatten`` in the order of the spec, channels first, so that weights after it need no reordering."""
+    if all(map(_is_flat, places)):
+        return [Emission(()) for _ in places]
     rank = len(places[0].inputs[0])
-    alike = all(_ordered_alike(place.inputs[0]) for place in places)
+    alike = all(ordered_alike(place.inputs[0]) for place in places) or all(map(_is_channels_last, places))
     before = () if alike else (Stage(_to_channels_first(rank), suffix="permute"),)
     return [Emission((*before, Stage(_layer("Flatten")))) for _ in places]
+
+
+def _is_flat(place: Place) -> bool:
+    """Whether the global average before a ``flatten`` has done its work."""
+    node = place.around.before(place.node) if place.around else None
+    while place.around and node and isinstance(node.layer, regularisation.Dropout):
+        node = place.around.before(node)
+    return (
+        node is not None
+        and isinstance(node.layer, (pooling.GlobalAvgPool, pooling.AdaptiveAvgPool))
+        and all(size == 1 for size in place.inputs[0][1:])
+    )
+
+
+def _is_channels_last(place: Place) -> bool:
+    """Whether the ``permute`` before a ``flatten`` only asks for the order that values have in Keras."""
+    node = place.around.before(place.node) if place.around else None
+    return node is not None and _is_to_channels_last(node.layer)
+
+
+def _flattens_as_is(place: Place) -> bool:
+    """Whether this ``permute`` is such a one."""
+    node = place.around.after(place.node) if place.around else None
+    return node is not None and isinstance(node.layer, arrangement.Flatten) and _is_to_channels_last(place.node.layer)
+
+
+def _is_to_channels_last(layer: Layer) -> bool:
+    return isinstance(layer, arrangement.Permute) and tuple(layer.order) == (*range(1, len(layer.order)), 0)
 
 
 @emits_together(arrangement.Reshape)
 def reshape(layers: list[arrangement.Reshape], places: Sequence[Place]) -> list[Emission]:
     """``Reshape`` between two permutations, each left out where it moves nothing."""
-    from_first = not all(_ordered_alike(place.inputs[0]) for place in places)
-    to_last = not all(_ordered_alike(place.outputs[0]) for place in places)
+    from_first = not all(ordered_alike(place.inputs[0]) for place in places)
+    to_last = not all(ordered_alike(place.outputs[0]) for place in places)
     emissions = []
     for place in places:
         (shape,) = place.outputs
@@ -637,12 +814,18 @@ def reshape(layers: list[arrangement.Reshape], places: Sequence[Place]) -> list[
     return emissions
 
 
-@emits(arrangement.Permute)
-def permute(layer: arrangement.Permute, place: Place) -> Emission:
-    rank = len(layer.order)
+@emits_together(arrangement.Permute)
+def permute(layers: list[arrangement.Permute], places: Sequence[Place]) -> list[Emission]:
+    """``Permute``; nothing where a ``flatten`` follows that wants the channels last, as they are."""
+    if all(map(_flattens_as_is, places)):
+        return [Emission(()) for _ in places]
     # Keras counts the axes behind the batch from 1; the channels are the last of them.
+    rank = len(layers[0].order)
     positions = [rank, *range(1, rank)]
-    return _one(_layer("Permute", tuple(positions[axis] for axis in (*layer.order[1:], layer.order[0]))))
+    return [
+        _one(_layer("Permute", tuple(positions[axis] for axis in (*layer.order[1:], layer.order[0]))))
+        for layer in layers
+    ]
 
 
 @emits_together(arrangement.Pad)
@@ -781,10 +964,13 @@ def divide(layer: arithmetic.Divide, place: Place) -> Emission:
 
 @emits_together(arithmetic.ScaleShift)
 def scale_shift(layers: list[arithmetic.ScaleShift], places: Sequence[Place]) -> list[Emission]:
-    """``Rescaling``, which on TensorFlow takes its numbers through float32: only where they are the same there."""
-    if all(_is_float32(number) for layer in layers for number in (layer.scale, layer.shift)):
+    """``Rescaling``, which on TensorFlow takes its numbers through float32: only where they all are the same there."""
+    graphs = [around.graph for around in dict.fromkeys(place.around for place in places) if around is not None]
+    beside = [node.layer for graph in graphs for node in graph.layers]
+    every = [layer for layer in (*layers, *beside) if isinstance(layer, arithmetic.ScaleShift)]
+    if all(_is_float32(number) for layer in every for number in (layer.scale, layer.shift)):
         return [_one(_layer("Rescaling", layer.scale, Argument(layer.shift, "offset", 0.0))) for layer in layers]
-    return [_one(_helper("ScaleShift", layer.scale, layer.shift)) for layer in layers]
+    return [_one(_helper("ScaleShift", layer.scale, Argument(layer.shift, default=0.0))) for layer in layers]
 
 
 def _is_float32(number: float) -> bool:

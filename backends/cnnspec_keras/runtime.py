@@ -6,7 +6,7 @@ import inspect
 import linecache
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -14,7 +14,9 @@ from typing_extensions import override
 from cnnspec.backend import Gradients, LayerPass, Pass, Precision, Runtime
 from cnnspec.codegen.naming import function_name
 from cnnspec.graph import Graph, Node, Port
-from cnnspec_keras.layers import layer_name
+from cnnspec.layers.arrangement import Flatten
+from cnnspec.layers.pooling import MaxPool
+from cnnspec_keras.layers import layer_name, ordered_alike
 from cnnspec_keras.weights import from_keras, to_keras, variable
 
 if TYPE_CHECKING:
@@ -71,6 +73,10 @@ class KerasRuntime(Runtime):
             if key not in state:
                 raise ValueError(f"the given state lacks `{key}`")
             own.assign(to_keras(node, name, state[key], tuple(own.shape)))
+        for layer in model.layers:
+            if isinstance(layer, self._keras.layers.Normalization):
+                # It computes with copies of its variables.
+                layer.finalize_state()
 
     @override
     def state(self, model: Any, graph: Graph) -> dict[str, Array]:
@@ -88,9 +94,15 @@ class KerasRuntime(Runtime):
             values = probe([self._tensor(inputs[port.name]) for port in graph.inputs], training=training)
             arrays = [_channels_first(self._keras.ops.convert_to_numpy(value)) for value in values]
         names = list(outputs)
+        # A global average may have flattened its result.
+        ranks = {node.path: len(graph.shape(node.outputs[0])) for node in graph.layers}
+        shown = {
+            path: array.reshape(array.shape + (1,) * (1 + ranks[path] - array.ndim))
+            for path, array in zip(results, arrays[len(names) :], strict=True)
+        }
         return Pass(
             dict(zip(names, arrays, strict=False)),
-            dict(zip(results, arrays[len(names) :], strict=True)),
+            shown,
             self.state(model, graph),
         )
 
@@ -139,14 +151,18 @@ class KerasRuntime(Runtime):
         training: bool,
     ) -> LayerPass | None:
         steps = _steps(model, graph).get(node.path, [])
-        if not steps or not inputs:
+        if not steps or not inputs or not _whole(node, graph, steps):
             return None
+        rank = len(graph.shape(node.outputs[0]))
 
         def call(given: list[Any]) -> Any:
             value: Any = given if len(given) > 1 else given[0]
             for step in steps:
                 takes_training = "training" in inspect.signature(step.call).parameters
                 value = step(value, training=training) if takes_training else step(value)
+            if len(node.outputs) == 1 and len(value.shape) <= rank:
+                # A global average that flattened its result.
+                value = self._keras.ops.expand_dims(value, tuple(range(1, 2 + rank - len(value.shape))))
             return value
 
         with self._exact(), _dropout_off(model):
@@ -266,8 +282,10 @@ class KerasRuntime(Runtime):
         if self._precision == "float64":
             NARROWED["float64"] = "float64"
         try:
-            mended = {"tensorflow": _volume_pools, "torch": _contiguous_kernels}
-            with mended.get(self._engine, nullcontext)():
+            mended = {"tensorflow": (_volume_pools, _whole_constants), "torch": (_contiguous_kernels,)}
+            with ExitStack() as stack:
+                for mend in mended.get(self._engine, ()):
+                    stack.enter_context(mend())
                 yield
         finally:
             config.set_floatx(before[0])
@@ -305,6 +323,26 @@ def _volume_pools() -> Iterator[None]:
 
 
 @contextmanager
+def _whole_constants() -> Iterator[None]:
+    """Keep the constants of a normalisation as they are: Keras makes float32 tensors of Python's numbers first."""
+    import numpy
+    from keras.layers import Normalization
+
+    before = Normalization.build
+
+    def build(self: Any, input_shape: Any) -> None:
+        if self.input_mean is not None:
+            self.input_mean, self.input_variance = map(numpy.array, (self.input_mean, self.input_variance))
+        before(self, input_shape)
+
+    Normalization.build = build
+    try:
+        yield
+    finally:
+        Normalization.build = before
+
+
+@contextmanager
 def _contiguous_kernels() -> Iterator[None]:
     """Let PyTorch differentiate the convolutions of Keras in float64.
 
@@ -333,6 +371,13 @@ def _steps(model: Any, graph: Graph) -> dict[str, list[Any]]:
         if path:
             steps.setdefault(path, []).append(layer)
     return steps
+
+
+def _whole(node: Node, graph: Graph, steps: Sequence[Any]) -> bool:
+    """Whether the steps compute the layer on all inputs, and not just with what stands before them in the network."""
+    if isinstance(node.layer, MaxPool):
+        return not any(type(step).__name__.startswith("ZeroPadding") for step in steps)
+    return len(steps) > 1 or not isinstance(node.layer, Flatten) or ordered_alike(graph.shape(node.inputs[0]))
 
 
 def _results(model: Any, graph: Graph, *, training: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from cnnspec.graph import Node
 from cnnspec.layers.activation import Prelu
 from cnnspec.layers.arithmetic import Parameter
 from cnnspec.layers.base import Layer
-from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec.layers.dense import Dense
 from cnnspec.layers.normalisation import LayerNorm, Normalisation
 
@@ -24,10 +24,24 @@ if TYPE_CHECKING:
 
     Array = NDArray[numpy.floating[Any]]
 
-_KERNELS: tuple[type[Layer], ...] = (Conv, DepthwiseConv, ConvTranspose, Dense)
-_DEPTHWISE: tuple[type[Layer], ...] = (Conv, DepthwiseConv)
-_NORM_VARIABLES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_OTHER_VARIABLES = {"weight": "kernel", "bias": "bias", "": "value"}
+_KERNELS: tuple[type[Layer], ...] = (Conv, DepthwiseConv, SeparableConv, ConvTranspose, Dense)
+_DEPTHWISE: tuple[type[Layer], ...] = (Conv, DepthwiseConv, SeparableConv)
+_NORM_VARIABLES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+    "mean": "adapt_mean",
+    "variance": "adapt_variance",
+}
+_OTHER_VARIABLES = {
+    "weight": "kernel",
+    "bias": "bias",
+    "depthwise.weight": "depthwise_kernel",
+    "pointwise.weight": "pointwise_kernel",
+    "pointwise.bias": "bias",
+    "": "value",
+}
 
 
 def variable(node: Node, name: str) -> str:
@@ -57,12 +71,17 @@ def from_keras(node: Node, name: str, array: Array) -> Array:
 def in_spec_order(node: Node, name: str, array: Array) -> Array:
     """The value of the Keras variable of a weight, with its axes as the spec has them, whatever their sizes."""
     layer = node.layer
-    if isinstance(layer, _KERNELS) and name == "weight" and array.ndim > 1:
+    if isinstance(layer, _KERNELS) and _is_kernel(name) and array.ndim > 1:
         # (k..., a, b) to (b, a, k...), and depthwise to (a, b, k...), which is a * b filters of one channel.
         found = array.transpose((array.ndim - 1, array.ndim - 2, *range(array.ndim - 2)))
         shape = _shape(node, name)
         depthwise = isinstance(layer, _DEPTHWISE) and shape[1] == 1 and found.size == prod(shape)
         return found.swapaxes(0, 1).reshape(shape) if depthwise and found.shape != shape else found
+    rank = len(_shape(node, name))
+    if array.ndim > rank == 1 and set(array.shape[:-1]) == {1}:
+        return array.reshape(-1)  # a PReLU that is shared along the axes of the map
+    if isinstance(layer, Parameter) and array.ndim < rank:
+        array = array.reshape((1,) * (rank - array.ndim) + array.shape)  # as broadcasting has it
     if _has_positions(layer, array.ndim):
         return array.transpose((array.ndim - 1, *range(array.ndim - 1)))
     return array
@@ -74,7 +93,7 @@ def _shape(node: Node, name: str) -> tuple[int, ...]:
 
 def _rearranged(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> Array:
     layer = node.layer
-    if isinstance(layer, _KERNELS) and name == "weight":
+    if isinstance(layer, _KERNELS) and _is_kernel(name):
         # (a, b, k...) to (k..., b, a)
         plain = array.transpose((*range(2, array.ndim), 1, 0))
         if plain.shape == shape or not isinstance(layer, _DEPTHWISE):
@@ -85,6 +104,10 @@ def _rearranged(node: Node, name: str, array: Array, shape: tuple[int, ...]) -> 
     if _has_positions(layer, array.ndim):
         return array.transpose((*range(1, array.ndim), 0))
     return array
+
+
+def _is_kernel(name: str) -> bool:
+    return name.rpartition(".")[2] == "weight"
 
 
 def _has_positions(layer: Layer, rank: int) -> bool:

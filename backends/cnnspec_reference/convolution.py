@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cnnspec.layers.base import per_axis
-from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec_reference.definition import Array, Given, Pulled, Result, defines, per_channel
 
 BLOCK = 2**20
@@ -175,6 +175,26 @@ def _conv(layer: Conv, given: Given) -> Result:
 def _depthwise_conv(layer: DepthwiseConv, given: Given) -> Result:
     # By its definition it is the convolution with a group for each channel.
     return _conv(layer.as_conv(given.inputs[0].shape[1:]), given)
+
+
+@defines(SeparableConv)
+def _separable_conv(layer: SeparableConv, given: Given) -> Result:
+    def part(name: str, conv: Conv, x: Array) -> Result:
+        own = {key.removeprefix(name): array for key, array in given.weights.items() if key.startswith(name)}
+        return _conv(conv, given._replace(inputs=(x,), weights=own))
+
+    (x,) = given.inputs
+    first = part("depthwise.", layer.depthwise(x.shape[1:]), x)
+    second = part("pointwise.", layer.pointwise(), first.outputs[0])
+
+    def pull(gradients: tuple[Array, ...]) -> Pulled:
+        behind = second.pull(gradients)
+        before = first.pull(behind.inputs)
+        to_weights = {f"depthwise.{name}": gradient for name, gradient in before.weights.items()}
+        to_weights |= {f"pointwise.{name}": gradient for name, gradient in behind.weights.items()}
+        return Pulled(before.inputs, to_weights)
+
+    return Result(second.outputs, pull)
 
 
 @defines(ConvTranspose)

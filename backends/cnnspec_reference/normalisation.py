@@ -7,7 +7,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cnnspec.layers.normalisation import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from cnnspec.layers.normalisation import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    Normalize,
+)
 from cnnspec_reference.definition import Array, Given, Pulled, Result, along, defines, maps, per_channel, summed_to
 
 
@@ -31,21 +38,20 @@ def _affine(
     given: Given, y: Array, pull: Callable[[Array], Array], statistics: Mapping[str, Array] = MappingProxyType({})
 ) -> Result:
     """``weight * y + bias``, where the layer has them, after what ``pull`` goes back through."""
-    if "weight" not in given.weights:
+    if "bias" not in given.weights:
         return Result((y,), lambda gradients: Pulled((pull(gradients[0]),), {}), statistics)
-    stored = given.weights["weight"].shape
+    stored = given.weights["bias"].shape
     rank = y.ndim - 2
     weight, bias = (
         per_channel(array, rank) if array.ndim == 1 else array
-        for array in (given.weights["weight"], given.weights["bias"])
+        for array in (given.weights.get("weight", np.ones(stored)), given.weights["bias"])
     )
 
     def pull_all(gradients: tuple[Array, ...]) -> Pulled:
         (gradient,) = gradients
-        to_weights = {
-            "weight": summed_to(gradient * y, weight.shape).reshape(stored),
-            "bias": summed_to(gradient, bias.shape).reshape(stored),
-        }
+        to_weights = {"bias": summed_to(gradient, bias.shape).reshape(stored)}
+        if "weight" in given.weights:
+            to_weights["weight"] = summed_to(gradient * y, weight.shape).reshape(stored)
         return Pulled((pull(gradient * weight),), to_weights)
 
     return Result((weight * y + bias,), pull_all, statistics)
@@ -89,6 +95,18 @@ def _group_norm(layer: GroupNorm, given: Given) -> Result:
 def _instance_norm(layer: InstanceNorm, given: Given) -> Result:
     (x,) = given.inputs
     return _affine(given, *_normalised(x, tuple(range(2, x.ndim)), layer.eps))
+
+
+@defines(Normalize)
+def _normalize(layer: Normalize, given: Given) -> Result:
+    (x,) = given.inputs
+    constants = {"mean": layer.mean, "variance": layer.variance}
+    mean, variance = (
+        per_channel(given.weights[name] if values is None else np.array(values, dtype=np.float64), x.ndim - 2)
+        for name, values in constants.items()
+    )
+    deviation = np.maximum(np.sqrt(variance), 1e-7)
+    return Result(((x - mean) / deviation,), lambda gradients: Pulled((gradients[0] / deviation,), {}))
 
 
 @maps(LocalResponseNorm)

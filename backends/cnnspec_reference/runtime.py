@@ -21,7 +21,7 @@ class ReferenceRuntime(Runtime):
     """Evaluates the graph itself, without code.
 
     It computes in float64 whatever the precision of what it is given: from float32 numbers come the results that a
-    float32 computation would have if it did not round.
+    float32 computation would have if it did not round.  Layers alone it computes in the runtime's precision.
     """
 
     biased_running_variance = False
@@ -31,6 +31,7 @@ class ReferenceRuntime(Runtime):
         import numpy
 
         self._numpy = numpy
+        self._precision = precision
 
     @override
     def build(self, source: str, graph: Graph) -> Any:
@@ -90,10 +91,13 @@ class ReferenceRuntime(Runtime):
     ) -> LayerPass:
         from cnnspec_reference.evaluation import apply
 
-        given, pulling = ([array.astype(self._numpy.float64) for array in arrays] for arrays in (inputs, cotangents))
+        given, pulling = ([array.astype(self._precision) for array in arrays] for arrays in (inputs, cotangents))
+        weights = {key: model[key].astype(self._precision, copy=False) for key in map(node.key, node.weights)}
         # A learned parameter takes nothing and is repeated for each sample.
         batch = len((given or pulling)[0])
-        result = apply(node, tuple(given), model, batch, training)
+        result = apply(node, tuple(given), weights, batch, training)
+        if not pulling:
+            return LayerPass(result.outputs, (), {})
         pulled = result.pull(tuple(pulling))
         return LayerPass(result.outputs, pulled.inputs, dict(pulled.weights))
 

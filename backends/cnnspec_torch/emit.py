@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from keyword import iskeyword
+from typing import NamedTuple
 
 from typing_extensions import override
 
 from cnnspec.backend import UnsupportedLayer
-from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.dialect import Dialect
+from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported, literal
 from cnnspec.codegen.header import header
 from cnnspec.codegen.layout import (
     Bracket,
@@ -25,11 +28,13 @@ from cnnspec.codegen.layout import (
     flat,
     join_else_if,
     parsed,
+    prefixed,
     shown,
 )
 from cnnspec.codegen.naming import safe
-from cnnspec.codegen.pieces import Piece
-from cnnspec.codegen.plan import Dialect, Plan, Routine, Step, chain, literal, plan
+from cnnspec.codegen.pieces import Piece, chain
+from cnnspec.codegen.plan import plan
+from cnnspec.codegen.program import Plan, Routine, Step
 from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
 from cnnspec_torch.helpers import HELPERS
@@ -159,8 +164,10 @@ class TorchDialect(Dialect):
     """What the planner must know of PyTorch: modules state their input channels, and sequences are objects."""
 
     implicit_channels = True
+    layer_class = "nn.Module"
+    value_class = "Tensor"
     one_scope = False
-    helpers = frozenset({*HELPERS, "OrderedDict", "math"})
+    helpers = frozenset({*HELPERS, "Callable", "OrderedDict", "math", "partial"})
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -230,7 +237,9 @@ class _File:
 
     def text(self) -> str:
         definitions = [_Class(self, routine).lines() for routine in self.plan.routines]
+        self.helpers |= {name for routine in self.plan.routines for name in routine.helpers}
         definitions.append(_Class(self, self.plan.model, model=True).lines())
+        self.helpers |= {name for name in HELPERS for user in self.helpers if f" {name}(" in HELPERS.get(user, "")}
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self.helpers] + definitions
         if self.plan.model.name in self.helpers:
             gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
@@ -240,10 +249,11 @@ class _File:
         writer.lines += docstring(header(self.plan, show, "channels x height x width"), 0)
         writer.blank()
         standard = []
-        if re.search(r"\bOrderedDict\b", code):
-            standard.append("from collections import OrderedDict")
         if re.search(r"\bmath\.", code):
-            standard.insert(0, "import math")
+            standard.append("import math")
+        for module, name in (("collections", "OrderedDict"), ("collections.abc", "Callable"), ("functools", "partial")):
+            if re.search(rf"\b{name}\b[\[(]", code):
+                standard.append(f"from {module} import {name}")
         if standard:
             writer.lines += standard
             writer.blank()
@@ -368,15 +378,16 @@ class _Class:
 
     def _attribute(self, step: Step) -> str:
         """``self.conv1``, or a look-up where the label is no identifier."""
-        get = "get_parameter" if _is_parameter(step) else "get_submodule"
         if step.label_is_pattern:
             label = re.sub(r"\{.*?\}", lambda match: self._in_forward(match[0]), step.label)
-            return f'self.{get}(f"{label}")'
+            return f'getattr(self, f"{label}")'
         if step.label.isidentifier():
             return f"self.{step.label}"
         head, *rest = step.label.split(".")
-        if not rest or get == "get_parameter":
-            return f'self.{get}("{step.label}")'
+        if not rest:
+            return f'getattr(self, "{step.label}")'
+        if _is_parameter(step):
+            return f'self.get_parameter("{step.label}")'
         return f"self.{head}" + "".join(f'["{part}"]' for part in rest)
 
     def _define_module(self, step: Step, writer: Writer) -> None:
@@ -437,8 +448,18 @@ class _Class:
                 else:
                     parts.append(Comprehension(part, f"for _ in range({count})"))
             return Bracket("nn.Sequential(", parts)
+        return Bracket("nn.Sequential(", [Bracket("OrderedDict(", self._entries(children))])
+
+    def _entries(self, children: Sequence[tuple[Step, Part]]) -> list[Part]:
+        """The arguments of an `OrderedDict` in the plainest form that its keys allow."""
+        if all(step.kind == "apply" and not step.label_is_pattern for step, _ in children):
+            if all(step.label.isidentifier() and not iskeyword(step.label) for step, _ in children):
+                return [prefixed(f"{step.label}=", part) for step, part in children]
+            return [Bracket("{", [prefixed(f"{self._key(step)}: ", part) for step, part in children], "}")]
+        if len(children) == 1 and isinstance(children[0][1], Comprehension):
+            return [dataclasses.replace(children[0][1], opening="[")]
         entries = [part if step.kind == "repeat" else Bracket("(", [self._key(step), part]) for step, part in children]
-        return Bracket("nn.Sequential(", [Bracket("OrderedDict(", [Bracket("[", entries, "]")])])
+        return [Bracket("[", entries, "]")]
 
     @staticmethod
     def _key(step: Step) -> str:
@@ -543,7 +564,7 @@ class _Class:
         only = self._only_module(step)
         if only is not None:
             module = only.stages[-1].module if only.stages else None
-            kind = only.routine.name if only.routine else module.callee if module else "nn.Sequential"
+            kind = only.routine.name if only.routine else module.makes if module else "nn.Sequential"
             writer.line(f"self.{only.label}: {kind} | None = None")
             writer.line(f"if {step.test}:")
             writer.indent += 1
@@ -591,7 +612,8 @@ class _Class:
         """Keep a value of the constructor for `forward`; the attribute's name."""
         name = text if text.isidentifier() else hint
         if name in self.attributes or name in MODULE_ATTRIBUTES:
-            name = f"has_{name}" if not text.isidentifier() else f"{name}_"
+            choice = any(parameter.name == text and parameter.type == "bool" for parameter in self.routine.parameters)
+            name = f"has_{name}" if choice or not text.isidentifier() else f"{name}_"
         while name in self.attributes or (name in self.stored and self.stored[name] != text):
             name += "_"
         self.stored[name] = text
@@ -688,11 +710,7 @@ class _Class:
     def _initialise(self, writer: Writer) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
         rules, exceptions = initial_values(self.file.plan.graph)
-        # A helper is a subclass, subject to the rule for its base: it has its own after that, where it differs.
-        derived = [kind for kind in rules if _base(kind) in rules]
-        plain = _together({kind: rules[kind].starts for kind in rules if kind not in derived})
-        others = {kind: rules[kind].starts for kind in derived if rules[kind].starts != rules[_base(kind)].starts}
-        groups = [*plain, *_together(others)]
+        groups = _together({kind: rule.starts for kind, rule in rules.items()})
         if groups:
             writer.line("for module in self.modules():")
             writer.indent += 1
@@ -703,23 +721,59 @@ class _Class:
                     ":",
                 )
                 writer.indent += 1
-                subject = [rule for kind, rule in rules.items() if kind in kinds or _base(kind) in kinds]
-                always = all(rule.biased == {True} for rule in subject)
-                for name, template in entries.items():
-                    if name == "bias" and not always:
+                always = all(rules[kind].biased == {True} for kind in kinds)
+                for name, start in entries.items():
+                    optional = name == "bias" and not always
+                    if optional:
                         writer.line("if module.bias is not None:")
-                        writer.line(f"    {template.format('module.bias')}")
-                    else:
-                        writer.line(template.format(f"module.{name}"))
+                        writer.indent += 1
+                    self._start(writer, start, f"module.{name}")
+                    writer.indent -= optional
                 writer.indent -= 1
             writer.indent -= 1
-        for path, template in exceptions.items():
-            writer.line(template.format(f"self.{path}" if path.isidentifier() else f'self.get_parameter("{path}")'))
+        for template in dict.fromkeys(exceptions.values()):
+            paths = [path for path, one in exceptions.items() if one == template]
+            if len(paths) == 1:
+                (path,) = paths
+                self._fill(writer, template, f"self.{path}" if path.isidentifier() else f'self.get_parameter("{path}")')
+                continue
+            writer.put("for path in ", Bracket("(", [f'"{path}"' for path in paths]), ":")
+            writer.indent += 1
+            self._fill(writer, template, "self.get_parameter(path)")
+            writer.indent -= 1
+
+    def _start(self, writer: Writer, start: Start, weight: str) -> None:
+        if start.grouped is None:
+            self._fill(writer, start.usual, weight)
+            return
+        for line, template in (("if module.groups == 1:", start.usual), ("else:", start.grouped)):
+            writer.line(line)
+            writer.indent += 1
+            self._fill(writer, template, weight)
+            writer.indent -= 1
+
+    def _fill(self, writer: Writer, template: str, weight: str) -> None:
+        """Print the call that fills a weight."""
+        callee, _, inner = template.partition("(")
+        if callee in HELPERS:
+            self.file.helpers.add(callee)
+        writer.put(callee, Bracket("(", [part.format(weight) for part in inner[:-1].split(", ")]))
 
 
-def _together(starts: dict[str, dict[str, str]]) -> list[tuple[list[str], dict[str, str]]]:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a weight of one kind of module starts: a statement, and the one for several groups where it is another."""
+
+    usual: str
+    grouped: str | None = None
+
+    def of(self, grouped: bool) -> str:
+        return self.grouped if grouped and self.grouped is not None else self.usual
+
+
+def _together(starts: dict[str, dict[str, Start]]) -> list[tuple[list[str], dict[str, Start]]]:
     """Kinds of modules that start alike, where those without a bias are like those with one."""
-    groups: list[tuple[list[str], dict[str, str]]] = []
+    groups: list[tuple[list[str], dict[str, Start]]] = []
     for kind, own in starts.items():
         for kinds, entries in groups:
             shared = entries.keys() & own.keys()
@@ -734,39 +788,79 @@ def _together(starts: dict[str, dict[str, str]]) -> list[tuple[list[str], dict[s
 
 @dataclass(slots=True)
 class Rule:
-    """How the weights of one kind of module start: a statement by weight, and whether they have biases."""
+    """How the weights of one kind of module start: by weight, and whether they have biases."""
 
-    starts: dict[str, str] = field(default_factory=dict)
+    starts: dict[str, Start] = field(default_factory=dict)
     biased: set[bool] = field(default_factory=set)
+
+
+class _Weight(NamedTuple):
+    """A weight of a network: the class and the attribute it is in, and the statement that starts it."""
+
+    kind: str
+    name: str
+    grouped: bool
+    template: str
+    by_itself: bool
+    """Whether the module starts it so without being told."""
+    path: str
 
 
 def initial_values(graph: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
     """The usual start of each weight of each kind of module, and statements for the others by path."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
     rules: dict[str, Rule] = {}
-    wanted = []
-    by_itself = []
+    weights: list[_Weight] = []
     for node in graph.layers:
         if not node.weights:
             continue
         place = Place(node, tuple(graph.values[v] for v in node.inputs), tuple(graph.values[v] for v in node.outputs))
         module = EMITTERS[type(node.layer)]([place])[0].stages[-1].module
         assert module is not None  # what has weights is a module
-        rule = rules.setdefault(module.callee, Rule())
-        rule.biased.add(any(weight.name == "bias" for weight in node.weights))
-        for weight, (name, template) in zip(node.weights, initialisation(node), strict=True):
-            if template is not None:
-                counts.setdefault((module.callee, name), Counter())[template] += 1
-                wanted.append((module.callee, name, template, node.key(weight)))
-            else:
-                by_itself.append((module.callee, name, statement(weight.init), node.key(weight)))
-    for (kind, name), found in counts.items():
-        if name:
-            rules[kind].starts[name] = found.most_common(1)[0][0]
-    # What a module starts with by itself is written out where the rule for others of its kind would change it.
-    wanted += [found for found in by_itself if found[1] in rules[found[0]].starts]
-    exceptions = {path: template for kind, name, template, path in wanted if template != rules[kind].starts.get(name)}
+        groups = next((argument.value for argument in module.arguments if argument.name == "groups"), 1)
+        starts = initialisation(node)
+        for part in dict.fromkeys(name.rpartition(".")[0] for name, _ in starts):
+            rule = rules.setdefault(_part(module.callee, part), Rule())
+            rule.biased.add(any(name == (f"{part}.bias" if part else "bias") for name, _ in starts))
+        for weight, (path, template) in zip(node.weights, starts, strict=True):
+            part, _, name = path.rpartition(".")
+            # Of the parts of a helper, only the depthwise one of a separable convolution has groups.
+            grouped = place.inputs[0][0] != 1 if part == "depthwise" else groups != 1
+            text = statement(weight.init) if template is None else template
+            kind = _part(module.callee, part)
+            weights.append(_Weight(kind, name, grouped, text, template is None, node.key(weight)))
+    usual = _usual(weights)
+    for (kind, name, grouped), text in usual.items():
+        other = usual.get((kind, name, not grouped), text)
+        single, several = (other, text) if grouped else (text, other)
+        rules[kind].starts[name] = Start(single, several if several != single else None)
+    exceptions = {}
+    for one in weights:
+        start = rules[one.kind].starts.get(one.name)
+        # What a module starts with by itself is written out where the rule for others of its kind would change it.
+        if start.of(one.grouped) != one.template if start else not one.by_itself:
+            exceptions[one.path] = one.template
     return rules, exceptions
+
+
+def _usual(weights: Sequence[_Weight]) -> dict[tuple[str, str, bool], str]:
+    """The most common statement by class, attribute and whether there are groups; none for what stands by itself."""
+    counts: dict[tuple[str, str, bool], Counter[str]] = {}
+    for weight in weights:
+        if weight.name and not weight.by_itself:
+            counts.setdefault((weight.kind, weight.name, weight.grouped), Counter())[weight.template] += 1
+    return {key: found.most_common(1)[0][0] for key, found in counts.items()}
+
+
+def _part(kind: str, attribute: str) -> str:
+    """The class of PyTorch that a module or a part of a helper is: for a subclass its base, whose rule it falls under.
+
+    A use of a layer does not tell whether its class is the helper: that depends on the other uses of its block.
+    """
+    if not attribute:
+        return _base(kind) or kind
+    found = re.search(rf"self\.{attribute} = (nn\.\w+)\(", HELPERS[kind])
+    assert found is not None  # what has a dotted name is in a part
+    return found[1]
 
 
 def _base(kind: str) -> str:

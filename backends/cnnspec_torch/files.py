@@ -6,7 +6,7 @@ written as 0 and not read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,11 +42,9 @@ class TorchFiles(WeightFiles):
             with open_safetensors(path) as stored:
                 yield stored
         else:
-            yield {
-                str(key): _stored(str(key), value)
-                for key, value in _state(path).items()
-                if not str(key).endswith(COUNTERS)
-            }
+            state = {str(key): value for key, value in _state(path).items() if not str(key).endswith(COUNTERS)}
+            names = _present_names(graph, state)
+            yield {names.get(key, key): _stored(key, value) for key, value in state.items()}
 
     @override
     def write(self, path: Path, graph: Graph, probes: Sequence[Graph], weights: Mapping[str, Array]) -> None:
@@ -90,6 +88,27 @@ def _state(path: Path) -> Mapping[Any, Any]:
     if not isinstance(found, Mapping):
         raise WeightError(f"`{path.name}` holds a {type(found).__name__}, and not a state dict")
     return found
+
+
+def _present_names(graph: Graph, keys: Iterable[str]) -> dict[str, str]:
+    """The graph's names of keys that have their dots elsewhere, each where only one can be meant.
+
+    Files from before PyTorch 0.4.1, such as those that torchvision publishes for its DenseNets, have ``norm.1.weight``
+    for what is ``norm1.weight`` since.
+    """
+
+    def by_letters(names: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in names:
+            found.setdefault(name.replace(".", ""), []).append(name)
+        return found
+
+    given = by_letters(keys)
+    return {
+        given[letters][0]: names[0]
+        for letters, names in by_letters(graph.state).items()
+        if len(names) == len(given.get(letters, ())) == 1
+    }
 
 
 def _stored(key: str, value: Any) -> Stored:

@@ -1,7 +1,8 @@
 """Definitions that a generated file brings along where PyTorch has no module for what the spec says.
 
-Each stands alone, given ``import torch``, ``import torch.nn.functional as F`` and ``from torch import Tensor, nn``, of
-which a file imports what it mentions.  They are written as ``ruff format`` leaves them, at 88 columns.
+Each stands alone, or with another that it calls, given ``import torch``, ``import torch.nn.functional as F`` and
+``from torch import Tensor, nn``, of which a file imports what it mentions.  They are written as ``ruff format`` leaves
+them, at 88 columns.
 """
 
 from __future__ import annotations
@@ -39,6 +40,118 @@ class PaddedConv{rank}d(nn.Conv{rank}d):
         return super().forward(F.pad(x, self.sides))
 '''
 
+_SAME_CONV = '''\
+class SameConv{rank}d(nn.Conv{rank}d):
+    """A convolution with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = same_padding(x, self.kernel_size, self.stride, self.dilation)
+        return super().forward(F.pad(x, sides))
+'''
+
+_SEPARABLE_CONV = '''\
+class SeparableConv{rank}d(nn.Module):
+    """A convolution of each channel for itself, then a 1x1 convolution of all."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: {sizes},
+        stride: {sizes} = 1,
+        padding: {sizes} | str = 0,
+        dilation: {sizes} = 1,
+        multiplier: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv{rank}d(
+            in_channels,
+            in_channels * multiplier,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
+        )
+        self.pointwise = nn.Conv{rank}d(in_channels * multiplier, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))
+'''
+
+_PADDED_SEPARABLE_CONV = '''\
+class PaddedSeparableConv{rank}d(nn.Module):
+    """A convolution of each channel for itself, then a 1x1 convolution of all.
+
+    Each side is padded by an amount of its own, in ``padding``:
+    {sides}.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: {sizes},
+        stride: {sizes} = 1,
+        padding: tuple[int, ...] = {none},
+        dilation: {sizes} = 1,
+        multiplier: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sides = padding
+        self.depthwise = nn.Conv{rank}d(
+            in_channels,
+            in_channels * multiplier,
+            kernel_size,
+            stride=stride,
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
+        )
+        self.pointwise = nn.Conv{rank}d(in_channels * multiplier, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(F.pad(x, self.sides)))
+'''
+
+_SAME_SEPARABLE_CONV = '''\
+class SameSeparableConv{rank}d(nn.Module):
+    """A convolution of each channel for itself, then a 1x1 convolution of all.
+
+    The first has ``ceil(size / stride)`` outputs along each axis.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: {sizes},
+        stride: {sizes} = 1,
+        dilation: {sizes} = 1,
+        multiplier: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv{rank}d(
+            in_channels,
+            in_channels * multiplier,
+            kernel_size,
+            stride=stride,
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
+        )
+        self.pointwise = nn.Conv{rank}d(in_channels * multiplier, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.depthwise
+        sides = same_padding(x, first.kernel_size, first.stride, first.dilation)
+        return self.pointwise(first(F.pad(x, sides)))
+'''
+
 _MAX_POOL = '''\
 class PaddedMaxPool{rank}d(nn.MaxPool{rank}d):
     """Max pooling that pads each side by an amount of its own, with minus infinity.
@@ -58,6 +171,15 @@ class PaddedMaxPool{rank}d(nn.MaxPool{rank}d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.pad(x, self.sides, value=float("-inf")))
+'''
+
+_SAME_MAX_POOL = '''\
+class SameMaxPool{rank}d(nn.MaxPool{rank}d):
+    """Max pooling with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = same_padding(x, self.kernel_size, self.stride, self.dilation)
+        return super().forward(F.pad(x, sides, value=float("-inf")))
 '''
 
 _AVG_POOL = '''\
@@ -85,6 +207,18 @@ class PaddedAvgPool{rank}d(nn.AvgPool{rank}d):
         return super().forward(F.pad(x, self.uncounted)) / share
 '''
 
+_SAME_AVG_POOL = '''\
+class SameAvgPool{rank}d(nn.AvgPool{rank}d):
+    """Average pooling with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = same_padding(x, self.kernel_size, self.stride)
+        mean = super().forward(F.pad(x, sides))
+        if self.count_include_pad:
+            return mean
+        return mean / super().forward(F.pad(x.new_ones(1, 1, *x.shape[2:]), sides))
+'''
+
 _LP_POOL = '''\
 class PaddedLPPool{rank}d(nn.LPPool{rank}d):
     """Power-average pooling that pads each side by an amount of its own.
@@ -106,6 +240,15 @@ class PaddedLPPool{rank}d(nn.LPPool{rank}d):
         return super().forward(F.pad(x, self.sides))
 '''
 
+_BATCH_NORM = '''\
+class UnscaledBatchNorm{rank}d(nn.BatchNorm{rank}d):
+    """Batch normalisation with a bias, and without a factor for each channel."""
+
+    def __init__(self, num_features: int, eps: float, momentum: float) -> None:
+        super().__init__(num_features, eps=eps, momentum=momentum)
+        self.register_parameter("weight", None)
+'''
+
 _LAYER_NORM = '''\
 class LayerNorm{rank}d(nn.LayerNorm):
     """Layer normalisation over the channels at each position of a map."""
@@ -123,6 +266,37 @@ class ChannelLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+''',
+    "Normalize": '''\
+class Normalize(nn.Module):
+    """Shifts and scales channels by a mean and a variance among the weights."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("variance", torch.ones(num_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (x.ndim - 2))
+        deviation = self.variance.sqrt().clamp(min=1e-7)
+        return (x - self.mean.reshape(shape)) / deviation.reshape(shape)
+''',
+    "FixedNormalize": '''\
+class FixedNormalize(nn.Module):
+    """Shifts and scales each channel by a mean and a variance that are constants."""
+
+    def __init__(self, mean: tuple[float, ...], variance: tuple[float, ...]) -> None:
+        super().__init__()
+        self.mean = mean
+        self.variance = variance
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (x.ndim - 2))
+        deviation = x.new_tensor(self.variance).sqrt().clamp(min=1e-7)
+        return (x - x.new_tensor(self.mean).reshape(shape)) / deviation.reshape(shape)
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean}, variance={self.variance}"
 ''',
     "ScaledELU": '''\
 class ScaledELU(nn.Module):
@@ -285,6 +459,45 @@ class Abs(nn.Module):
 ''',
 }
 
+_SAME_PADDING = '''\
+def same_padding(
+    x: Tensor,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+) -> list[int]:
+    """Work out padding for ``ceil(size / stride)`` windows along each axis.
+
+    It is in the order of `F.pad`; an odd one more goes behind, as in TensorFlow.
+    """
+    kernels, strides, dilations = (
+        (setting,) * (x.ndim - 2) if isinstance(setting, int) else setting
+        for setting in (kernel_size, stride, dilation)
+    )
+    sides: list[int] = []
+    for size, k, s, d in zip(x.shape[2:], kernels, strides, dilations, strict=True):
+        total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
+        sides = [total // 2, total - total // 2, *sides]
+    return sides
+'''
+
+_VARIANCE_SCALING = '''\
+def variance_scaling_(
+    weight: Tensor, scale: float, mode: str, distribution: str
+) -> None:
+    """Draws values of variance ``scale / fan``, of which ``mode`` is the fan."""
+    fan_out, fan_in = (size * weight[0, 0].numel() for size in weight.shape[:2])
+    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+    std = (scale / fans[mode]) ** 0.5
+    if distribution == "truncated_normal":
+        std /= 0.87962566103423978  # what cutting off at two standard deviations leaves
+        nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)
+    elif distribution == "normal":
+        nn.init.normal_(weight, std=std)
+    else:
+        nn.init.uniform_(weight, -(3**0.5) * std, 3**0.5 * std)
+'''
+
 _SIDES = {
     1: "left and right",
     2: "left, right, top and bottom",
@@ -306,17 +519,26 @@ def _of_rank(template: str, rank: int) -> str:
 
 
 HELPERS: dict[str, str] = {
+    "same_padding": _SAME_PADDING,
     **{
         f"{name}{rank}d": _of_rank(template, rank)
         for name, template in (
+            ("SameConv", _SAME_CONV),
             ("PaddedConv", _CONV),
+            ("SeparableConv", _SEPARABLE_CONV),
+            ("SameSeparableConv", _SAME_SEPARABLE_CONV),
+            ("PaddedSeparableConv", _PADDED_SEPARABLE_CONV),
+            ("SameMaxPool", _SAME_MAX_POOL),
             ("PaddedMaxPool", _MAX_POOL),
+            ("SameAvgPool", _SAME_AVG_POOL),
             ("PaddedAvgPool", _AVG_POOL),
             ("PaddedLPPool", _LP_POOL),
+            ("UnscaledBatchNorm", _BATCH_NORM),
             ("LayerNorm", _LAYER_NORM),
         )
         for rank in (1, 2, 3)
     },
     **_ANY_RANK,
+    "variance_scaling_": _VARIANCE_SCALING,
 }
 """The source of each definition, by its name."""

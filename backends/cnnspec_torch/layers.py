@@ -11,16 +11,22 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from cnnspec.codegen.emission import Argument, Construct, Emission, Formula, Place, Stage, Unsupported
-from cnnspec.codegen.plan import literal
+from cnnspec.codegen.emission import Argument, Construct, Emission, Formula, Place, Sizes, Stage, Unsupported, literal
 from cnnspec.graph import Node
-from cnnspec.initialisers import Initialiser
+from cnnspec.initialisers import Initialiser, Scaling
 from cnnspec.layers import activation, arithmetic, arrangement, regularisation
 from cnnspec.layers.activation import AlongAxis
-from cnnspec.layers.base import Layer, RuleError, per_axis
-from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.base import Layer, RuleError, Window, per_axis
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec.layers.dense import Dense
-from cnnspec.layers.normalisation import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from cnnspec.layers.normalisation import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LocalResponseNorm,
+    Normalize,
+)
 from cnnspec.layers.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -96,7 +102,7 @@ def _like(value: Any, default: int) -> Any:
 
 def _spread(name: str, values: Sequence[Any], default: int) -> list[Argument]:
     """An argument that has one number or one for each axis."""
-    return [Argument(value, name, _like(value, default)) for value in values]
+    return [Argument(Sizes.of(value), name, _like(value, default)) for value in values]
 
 
 def _symmetric(pads: Sequence[Sides]) -> bool:
@@ -132,38 +138,74 @@ def _depthwise_conv(layers: Sequence[DepthwiseConv], places: Sequence[Place]) ->
 
 
 def _convolutions(layers: Sequence[Conv], places: Sequence[Place]) -> list[Emission]:
+    prefix, windows = _sliding(layers, places)
+    emissions = []
+    for layer, place, window in zip(layers, places, windows, strict=True):
+        arguments = (
+            Argument(place.inputs[0][0]),
+            Argument(layer.filters),
+            *window,
+            Argument(layer.groups, "groups", 1),
+            Argument(layer.bias, "bias", True),
+        )
+        name = f"{prefix}Conv{_rank(place)}d"
+        emissions.append(_one(_helper(name, *arguments) if prefix else _call(f"nn.{name}", *arguments)))
+    return emissions
+
+
+@emits_together(SeparableConv)
+def _separable_conv(layers: Sequence[SeparableConv], places: Sequence[Place]) -> list[Emission]:
+    first = [layer.depthwise(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    prefix, windows = _sliding(first, places)
+    return [
+        _one(
+            _helper(
+                f"{prefix}SeparableConv{_rank(place)}d",
+                Argument(place.inputs[0][0]),
+                Argument(layer.filters),
+                *window,
+                Argument(layer.multiplier, "multiplier", 1),
+                Argument(layer.bias, "bias", True),
+            )
+        )
+        for layer, place, window in zip(layers, places, windows, strict=True)
+    ]
+
+
+def _sliding(layers: Sequence[Conv], places: Sequence[Place]) -> tuple[str, list[tuple[Argument, ...]]]:
+    """How the class is called that pads so (``Same``, ``Padded`` or nothing), and the arguments of each window."""
     shapes = [place.inputs[0] for place in places]
     pads = [layer.pads(shape) for layer, shape in zip(layers, shapes, strict=True)]
     windows = [layer.window(shape) for layer, shape in zip(layers, shapes, strict=True)]
-    kernels = _compact([window.kernel for window in windows])
+    kernels = [Argument(Sizes.of(kernel)) for kernel in _compact([window.kernel for window in windows])]
     strides = _spread("stride", _compact([window.stride for window in windows]), 1)
     dilations = _spread("dilation", _compact([window.dilation for window in windows]), 1)
-    symmetric = _symmetric(pads)
-    if not symmetric:
+    same = all(layer.pad == "same" for layer in layers)
+    prefix = ""
+    if same and not _settled(pads, windows):
+        return "Same", list(zip(kernels, strides, dilations, strict=True))
+    if not _symmetric(pads):
+        prefix = "Padded"
         paddings = [Argument(_sides(sides), "padding") for sides in pads]
-    elif all(layer.pad == "same" and set(window.stride) == {1} for layer, window in zip(layers, windows, strict=True)):
+    elif same and all(set(window.stride) == {1} for window in windows):
         # Padding that is odd goes another way: PyTorch would pad in a copy there, and warn about it.
         none = all(pair == (0, 0) for sides in pads for pair in sides)
         paddings = [Argument(0 if none else "same", "padding", 0) for _ in places]
     else:
         paddings = _spread("padding", _befores(pads), 0)
-    emissions = []
-    for i, (layer, shape) in enumerate(zip(layers, shapes, strict=True)):
-        arguments = (
-            Argument(shape[0]),
-            Argument(layer.filters),
-            Argument(kernels[i]),
-            strides[i],
-            paddings[i],
-            dilations[i],
-            Argument(layer.groups, "groups", 1),
-            Argument(layer.bias, "bias", True),
+    return prefix, list(zip(kernels, strides, paddings, dilations, strict=True))
+
+
+def _settled(pads: Sequence[Sides], windows: Sequence[Window]) -> bool:
+    """Whether "same" padding is alike on both sides, and none or what it is at stride 1, in every use."""
+    return _symmetric(pads) and (
+        all(pair == (0, 0) for sides in pads for pair in sides)
+        or all(
+            before == dilation * (kernel - 1) // 2
+            for sides, window in zip(pads, windows, strict=True)
+            for (before, _), kernel, dilation in zip(sides, window.kernel, window.dilation, strict=True)
         )
-        rank = _rank(places[i])
-        emissions.append(
-            _one(_call(f"nn.Conv{rank}d", *arguments) if symmetric else _helper(f"PaddedConv{rank}d", *arguments))
-        )
-    return emissions
+    )
 
 
 @emits_together(ConvTranspose)
@@ -236,6 +278,13 @@ def _given_pads(layers: Sequence[Pooling], places: Sequence[Place]) -> list[Side
     return [layer.geometry(place.inputs[0]).pads for layer, place in zip(layers, places, strict=True)]
 
 
+def _pads_itself(layers: Sequence[MaxPool] | Sequence[AvgPool], places: Sequence[Place]) -> bool:
+    """Whether the module is to work out "same" padding from its input, because no constant says it."""
+    windows = [layer.window(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    same = all(layer.pad == "same" and not layer.ceil_mode for layer in layers)
+    return same and not _settled(_given_pads(layers, places), windows)
+
+
 def _all_pads(layer: Pooling, place: Place) -> Sides:
     """Padding with what rounding up adds, which only a known size tells."""
     try:
@@ -249,6 +298,11 @@ def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emissi
     kernels, strides, dilations = _windows(layers, places)
     dilated = _spread("dilation", dilations, 1)
     pads = _given_pads(layers, places)
+    if _pads_itself(layers, places):
+        return [
+            _one(_helper(f"SameMaxPool{_rank(place)}d", Argument(kernels[i]), strides[i], dilated[i]))
+            for i, place in enumerate(places)
+        ]
     # PyTorch holds the padding against half of the kernel without its dilation.
     accepted = all(
         before <= k // 2
@@ -288,6 +342,18 @@ def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emissi
 def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emission]:
     kernels, strides, _ = _windows(layers, places)
     pads = _given_pads(layers, places)
+    if _pads_itself(layers, places):
+        return [
+            _one(
+                _helper(
+                    f"SameAvgPool{_rank(place)}d",
+                    Argument(kernels[i]),
+                    strides[i],
+                    Argument(layer.count_pad, "count_include_pad", True),
+                )
+            )
+            for i, (layer, place) in enumerate(zip(layers, places, strict=True))
+        ]
     if _symmetric(pads) and not any(map(_refused_by_avg_pool3d, layers, places)):
         paddings = _spread("padding", _befores(pads), 0)
         # Without padding there is nothing to count.
@@ -391,21 +457,26 @@ def _global_max_pool(layers: Sequence[GlobalMaxPool], places: Sequence[Place]) -
 # Normalisation: epsilon and momentum are always written, because frameworks disagree about them.
 
 
-@emits(BatchNorm)
-def _batch_norm(layer: BatchNorm, place: Place) -> Emission:
-    (shape,) = place.inputs
-    if len(shape) > 4:
-        raise Unsupported(f"PyTorch has no batch norm for {len(shape)} axes")
-    return _one(
-        _call(
-            f"nn.BatchNorm{max(len(shape) - 1, 1)}d",
+@emits_together(BatchNorm)
+def _batch_norm(layers: Sequence[BatchNorm], places: Sequence[Place]) -> list[Emission]:
+    scaled = [layer.scale or not layer.affine for layer in layers]
+    if any(scaled) and not all(scaled):
+        raise Unsupported("one layer has a scale in some uses of its block, and none in others")
+    emissions = []
+    for layer, place in zip(layers, places, strict=True):
+        (shape,) = place.inputs
+        if len(shape) > 4:
+            raise Unsupported(f"PyTorch has no batch norm for {len(shape)} axes")
+        kind = f"BatchNorm{max(len(shape) - 1, 1)}d"
+        arguments = (
             Argument(shape[0]),
             Argument(layer.eps, "eps"),
             Argument(layer.momentum, "momentum"),
             Argument(layer.affine, "affine", True),
-        ),
-        finisher=True,
-    )
+        )
+        module = _call(f"nn.{kind}", *arguments) if all(scaled) else _helper(f"Unscaled{kind}", *arguments)
+        emissions.append(_one(module, finisher=True))
+    return emissions
 
 
 @emits(LayerNorm)
@@ -463,6 +534,16 @@ def _local_response_norm(layer: LocalResponseNorm, place: Place) -> Emission:
         ),
         finisher=True,
     )
+
+
+@emits_together(Normalize)
+def _normalize(layers: Sequence[Normalize], places: Sequence[Place]) -> list[Emission]:
+    constant = [layer.mean is not None for layer in layers]
+    if not any(constant):
+        return [_one(_helper("Normalize", Argument(place.inputs[0][0]))) for place in places]
+    if not all(constant):
+        raise Unsupported("one layer has constants in some uses of its block, and statistics in others")
+    return [_one(_helper("FixedNormalize", Argument(layer.mean), Argument(layer.variance))) for layer in layers]
 
 
 # Regularisation
@@ -696,32 +777,53 @@ _operator(arithmetic.Divide, "{0} / {1}")
 
 @emits_together(arithmetic.ScaleShift)
 def _scale_shift(layers: Sequence[arithmetic.ScaleShift], places: Sequence[Place]) -> list[Emission]:
-    sign = 1.0
-    if all(layer.shift == 0 for layer in layers):
-        pattern = "{scale} * {0}"
-    elif all(layer.scale == 1 for layer in layers):
-        pattern = "{0} + {shift}"
-        if all(layer.shift < 0 for layer in layers):
-            pattern, sign = "{0} - {shift}", -1.0
-    elif all(layer.scale == -1 for layer in layers):
-        pattern = "{shift} - {0}"
+    scales = [layer.scale for layer in layers]
+    shifts: list[float] = [layer.shift for layer in layers]
+    if len(set(shifts)) == 1:
+        shifts = [_short(shift) for shift in shifts]
+    operators = all(place.node.operator for place in places)
+    divisor = _divisor(scales[0]) if len(set(scales)) == 1 else None
+    if set(scales) == {-1} and any(shifts):
+        scaled, shifted = "{0}", "{shift} - "
     else:
-        pattern = "{scale} * {0} + {shift}"
+        scaled = "{0} / {divisor}" if divisor else "{0}" if set(scales) == {1} else "{scale} * {0}"
+        shifted = ""
+    if all(shift < 0 for shift in shifts) and not shifted:
+        shifts, pattern = [-shift for shift in shifts], f"{scaled} - {{shift}}"
+    else:
+        pattern = shifted + scaled + (" + {shift}" if any(shifts) and not shifted else "")
+    if pattern == "{0}":
+        return [_unchanged() for _ in layers]
     return [
         _one(
-            _helper("ScaleShift", Argument(layer.scale), Argument(layer.shift)),
+            # An operator stands among expressions: it is no part of a sequence.
+            None if operators else _helper("ScaleShift", Argument(layer.scale), Argument(layer.shift)),
             Formula(
                 pattern,
                 {
                     name: value
-                    for name, value in (("scale", layer.scale), ("shift", sign * layer.shift))
+                    for name, value in (("scale", layer.scale), ("shift", shift), ("divisor", divisor))
                     if f"{{{name}}}" in pattern
                 },
                 loose=True,
             ),
         )
-        for layer in layers
+        for layer, shift in zip(layers, shifts, strict=True)
     ]
+
+
+def _divisor(scale: float) -> float | None:
+    """A number so that dividing by it is multiplying by a factor, where that is much shorter: 255 for 0.0039..."""
+    for digits in range(4):
+        divisor = _short(round(1 / scale, digits)) if scale else 0
+        if divisor and 1 / divisor == scale and len(repr(scale)) > len(repr(divisor)) + 4:
+            return divisor
+    return None
+
+
+def _short(value: float) -> float:
+    """A number without a point where it needs none."""
+    return int(value) if value.is_integer() else value
 
 
 @emits_together(arithmetic.Parameter)
@@ -900,7 +1002,7 @@ def initialisation(node: Node) -> list[tuple[str, str | None]]:
     convolutions, grouped ones included, whose second axis is ``I / groups``; for transposed ones, whose weight is ``I x
     O/groups x k...`` and whose fans are those of the convolution that they transpose; and for dense layers.
     """
-    if isinstance(node.layer, (Conv, DepthwiseConv, ConvTranspose, Dense)):
+    if isinstance(node.layer, (Conv, DepthwiseConv, SeparableConv, ConvTranspose, Dense)):
         return [(weight.name, statement(weight.init)) for weight in node.weights]
     if isinstance(node.layer, (activation.Prelu, arithmetic.Parameter)):
         return [
@@ -918,13 +1020,8 @@ def _constant(init: Initialiser) -> float | None:
 def statement(init: Initialiser) -> str:
     """The call that fills a weight, with ``{}`` for the weight."""
     kind = init.distribution
-    family, _, form = kind.partition("_")
-    if family == "glorot":
-        return f"nn.init.xavier_{form}_({{}})"
-    if family in ("he", "lecun"):
-        mode = ', mode="fan_out"' if family == "he" and init.fan == "out" else ""
-        nonlinearity = "relu" if family == "he" else "linear"
-        return f'nn.init.kaiming_{form}_({{}}{mode}, nonlinearity="{nonlinearity}")'
+    if init.scaling is not None:
+        return _scaled(init.scaling)
     if kind == "orthogonal":
         return "nn.init.orthogonal_({}" + (f", gain={literal(init.scale)})" if init.scale != 1 else ")")
     if kind == "uniform":
@@ -938,3 +1035,14 @@ def statement(init: Initialiser) -> str:
         low, high = init.value - 2 * init.scale, init.value + 2 * init.scale
         return f"nn.init.trunc_normal_({{}}{mean}, std={literal(init.scale)}, a={literal(low)}, b={literal(high)})"
     return f"nn.init.{kind}_({{}})"
+
+
+def _scaled(scaling: Scaling) -> str:
+    """A variance over a fan: by PyTorch's own functions where they have it, else by a helper."""
+    scale, fan, form = scaling
+    if form != "truncated_normal" and fan != "avg" and scale in (1, 2):
+        mode = ', mode="fan_out"' if fan == "out" else ""
+        return f'nn.init.kaiming_{form}_({{}}{mode}, nonlinearity="{"relu" if scale == 2 else "linear"}")'
+    if form != "truncated_normal" and fan == "avg" and scale == 1:
+        return f"nn.init.xavier_{form}_({{}})"
+    return f'variance_scaling_({{}}, {literal(scale)}, "fan_{fan}", "{form}")'

@@ -13,7 +13,20 @@ from typing_extensions import override
 
 from cnnspec.version import __version__
 
-COMMANDS = ("check", "summary", "compile", "verify", "fuzz", "weights", "fmt", "list", "show", "layers", "graph", "completion")
+COMMANDS = (
+    "check",
+    "summary",
+    "compile",
+    "verify",
+    "fuzz",
+    "weights",
+    "fmt",
+    "list",
+    "show",
+    "layers",
+    "graph",
+    "completion",
+)
 """Each is `command` in the module of its name."""
 INTERRUPTED = 130
 OUR_MISTAKE = 3

@@ -11,6 +11,7 @@ from cnnspec.cli.output import as_json, complain
 from cnnspec.cli.selection import Selection, Spec, as_json_option, chooses_model, coloured, select
 
 if TYPE_CHECKING:
+    from cnnspec import loading
     from cnnspec.diagnostics import Diagnostic, Span
 
 
@@ -36,7 +37,7 @@ def command(
 ) -> None:
     """Check that specs hold: diagnostics, then the totals of each model.
 
-    A file with several models has all of them checked, unless --model chooses one.
+    A file with several models has all of them checked, unless --model chooses one; one of blocks alone is only read.
     """
     reports: list[dict[str, Any]] = []
     texts: list[str] = []
@@ -69,6 +70,8 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
         models = [d for d in parsed.files[0].definitions if d.keyword == "model"]
         alone = [d for d in models if stands_alone(d, selection.parameters)]
         names = [d.name.text for d in alone or models]
+        if not models and parsed.files[0].definitions:
+            return _check_blocks(parsed, style, reports, texts)
     failed = False
     seen: set[tuple[str, Span]] = set()
     for name in names or [None]:
@@ -90,6 +93,29 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
             from cnnspec.facts.report import as_totals
 
             texts.append(as_totals(checked.graph))
+    return failed
+
+
+def _check_blocks(parsed: loading.Parsed, style: str, reports: list[dict[str, Any]] | None, texts: list[str]) -> bool:
+    """Check a file that only lends its blocks: their names, since all else depends on their uses; whether it failed."""
+    from cnnspec.expand import definitions_of
+    from cnnspec.expand.unused import unused_names
+
+    file = parsed.files[0]
+    diagnostics = definitions_of(parsed.files)[1]
+    failed = bool(diagnostics)
+    if not failed:
+        diagnostics = [name.diagnostic for name in unused_names(file)]
+    complain(diagnostics, parsed.sources, style)
+    names = [definition.name.text for definition in file.definitions]
+    if reports is not None:
+        found = [diagnostic.as_json() for diagnostic in diagnostics]
+        reports.append({"model": None, "blocks": names, "ok": not failed, "diagnostics": found})
+    elif not failed:
+        count = f"{len(names)} block" + "s" * (len(names) != 1)
+        texts.append(
+            f"{file.name}: {count} and no model ({', '.join(names)}); shapes are checked where a model uses them"
+        )
     return failed
 
 

@@ -14,6 +14,11 @@ from cnnspec.cli.selection import select, takes_spec
 @takes_spec
 @click.option("--backend", "-b", metavar="NAME", required=True, help="The target, such as torch or keras.")
 @click.option(
+    "--exact-training",
+    is_flag=True,
+    help="Where the framework's own layers train otherwise than the spec says, write layers that do not.",
+)
+@click.option(
     "--output", "-o", metavar="FILE", type=click.Path(path_type=Path), help="Write here; whole or not at all."
 )
 def command(
@@ -22,6 +27,7 @@ def command(
     settings: tuple[str, ...],
     inputs: tuple[str, ...],
     backend: str,
+    exact_training: bool,
     output: Path | None,
 ) -> None:
     """Write the code of a network for a framework, to standard output or to FILE."""
@@ -31,6 +37,8 @@ def command(
         emitter = find_emitter(backend)
     except LookupError as error:
         raise click.UsageError(error.args[0]) from None
+    if exact_training:
+        emitter = emitter.exact_training()
     source = emitter.emit(*select(spec, model, settings, inputs).load_with_probes())
     if output is None or str(output) == "-":
         click.echo(source, nl=not source.endswith("\n"))

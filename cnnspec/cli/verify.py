@@ -33,6 +33,7 @@ BAR = 12
 @click.option("--seed", metavar="N", type=int, default=0, help="The seed of weights and inputs; by default 0.")
 @click.option("--batch", metavar="N", type=int, default=3, show_default=True, help="Samples in a batch.")
 @click.option("--timeout", metavar="SECONDS", type=float, default=600.0, show_default=True, help="For each target.")
+@click.option("--exact-training", is_flag=True, help="Check the code that `compile --exact-training` writes.")
 @click.option(
     "--certificate", metavar="FILE", type=click.Path(path_type=Path), help="Write all errors to FILE.md or FILE.html."
 )
@@ -48,6 +49,7 @@ def command(
     seed: int,
     batch: int,
     timeout: float,
+    exact_training: bool,
     certificate: Path | None,
     as_data: bool,
 ) -> None:
@@ -70,6 +72,7 @@ def command(
             seed=seed,
             batch=batch,
             timeout=timeout,
+            exact_training=exact_training,
             meter=_draw if sys.stderr.isatty() else None,
         )
     except Unverifiable as error:

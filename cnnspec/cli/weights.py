@@ -22,7 +22,8 @@ def command() -> None:
     """Carry weights between frameworks, or draw those that training starts from.
 
     The suffix of a file says what it is: `.pt`, `.pth` or `.safetensors` for PyTorch, `.weights.h5` or `.keras` for
-    Keras.  A `.safetensors` file is written in the neutral form, by the spec's own names, unless --to says torch.
+    Keras, and to read `.h5`.  A `.safetensors` file is written in the neutral form, by the spec's own names, unless
+    --to says torch.
     """
 
 

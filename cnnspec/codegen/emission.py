@@ -7,22 +7,28 @@ and prints those as constructor arguments or expressions of them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from typing_extensions import override
 
+from cnnspec.codegen.surroundings import Surroundings
 from cnnspec.graph import Node
 from cnnspec.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One use of a layer: its node in the graph, with the shapes of what goes in and comes out."""
+    """One use of a layer: its node in the graph, with the shapes of what goes in and comes out.
+
+    ``around`` is None where the layer stands for itself, in no graph.
+    """
 
     node: Node
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
+    around: Surroundings | None = None
 
 
 class Required:
@@ -43,12 +49,23 @@ class Code:
     text: str
 
 
+class Sizes(tuple[int, ...]):
+    """A number for each axis, where the target also takes one number for all of them: printed so if they are equal."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Any) -> Any:
+        """The value, as sizes if it is a tuple."""
+        return cls(value) if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True, slots=True)
 class Argument:
     """``value`` by position, or ``name=value``; left out where every use has the target's own ``default``.
 
-    A value is a number, bool, string, None, `Code`, a `Construct` without arguments that vary, or a tuple or list of
-    these.
+    A value is a number, bool, string, None, `Code`, a `Construct` without arguments that vary, `Sizes`, or a tuple or
+    list of these.
     """
 
     value: Any
@@ -66,6 +83,16 @@ class Construct:
     callee: str
     arguments: tuple[Argument, ...] = ()
     helper: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What a block that takes a layer is given: ``nn.ReLU``, ``partial(nn.LeakyReLU, 0.1)``, or ``F.relu``."""
+
+    text: str
+    type: str
+    """The annotation of a parameter that takes it: ``type[nn.Module]``."""
+    helper: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +127,38 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """What a layer becomes: steps applied one after another; the first takes the layer's inputs."""
+    """What a layer becomes: steps applied one after another; the first takes the layer's inputs.
+
+    There are none where the layers around it do its work as well: its result is then its input.
+    """
 
     stages: tuple[Stage, ...]
     finisher: bool = False
     """Element by element (a norm, an activation, dropout): may be folded around the call before it."""
+
+
+def literal(value: Any) -> str:
+    """A value as Python source."""
+    if isinstance(value, Code | Maker):
+        return value.text
+    if isinstance(value, Construct):
+        parts = [
+            literal(a.value) if a.name is None else f"{a.name}={literal(a.value)}"
+            for a in value.arguments
+            if a.default is REQUIRED or a.value != a.default
+        ]
+        return f"{value.callee}({', '.join(parts)})"
+    if isinstance(value, Sizes) and len(set(value)) == 1:
+        return literal(value[0])
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, float):
+        return re.sub(r"e([+-])0", r"e\1", repr(value))
+    return repr(value)
 
 
 class Unsupported(Exception):

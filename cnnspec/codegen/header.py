@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cnnspec.codegen.plan import Plan, literal
+from cnnspec.codegen.emission import literal
+from cnnspec.codegen.program import Plan
 from cnnspec.graph import Port
 from cnnspec.shapes import Shape
 from cnnspec.version import __version__

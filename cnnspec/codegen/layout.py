@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cnnspec.shapes import Shape
 
@@ -37,9 +37,10 @@ class Comprehension:
 
     element: Part
     clause: str
+    opening: str = "*["
 
     def flat(self) -> str:
-        return f"*[{flat(self.element)} {self.clause}]"
+        return f"{self.opening}{flat(self.element)} {self.clause}]"
 
 
 Part = str | Bracket | Comprehension
@@ -50,6 +51,13 @@ def flat(part: Part) -> str:
     return part if isinstance(part, str) else part.flat()
 
 
+def prefixed(prefix: str, part: Part) -> Part:
+    """A part with something before it: ``name=part``."""
+    if isinstance(part, Bracket):
+        return replace(part, prefix=f"{prefix}{part.prefix}")
+    return f"{prefix}{flat(part)}"
+
+
 def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
     """The lines of ``before + part + after`` at an indentation."""
     pad = INDENT * indent
@@ -58,7 +66,7 @@ def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
         return [line]
     if isinstance(part, Comprehension):
         return [
-            f"{pad}{before}*[",
+            f"{pad}{before}{part.opening}",
             *lay_out("", part.element, indent + 1),
             f"{pad}{INDENT}{part.clause}",
             f"{pad}]{after}",

@@ -10,8 +10,8 @@ RESERVED = {"self", "torch", "nn", "F", "Tensor", "keras", "layers", "ops", "nam
 
 
 def snake_case(name: str) -> str:
-    """``InvertedResidual`` as ``inverted_residual``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name)
+    """``InvertedResidual`` as ``inverted_residual``, ``FusedMBConv`` as ``fused_mb_conv``, ``Conv2D`` as ``conv2d``."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[0-9])(?=[A-Z][a-z])|(?<=[A-Z]{2})(?=[A-Z][a-z])", "_", name)
     return safe(re.sub(r"_+", "_", spaced).lower())
 
 
@@ -24,6 +24,12 @@ def class_name(label: str) -> str:
     """A class for a group: its label in camel case."""
     parts = re.split(r"[^A-Za-z0-9]+", label)
     return safe("".join(part[:1].upper() + part[1:] for part in parts) or "Group")
+
+
+def unnumbered(label: str) -> str:
+    """What a label says besides numbers: ``reduction_pad`` of ``reduction_pad_1``; empty where it is a number."""
+    words = [re.sub(r"^([A-Za-z]{2,})\d+$", r"\1", word) for word in re.split(r"[\W_]+", label)]
+    return "_".join(word for word in words if word and not word.isdigit())
 
 
 def safe(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -182,3 +182,31 @@ def _container(head: str, run: list[Piece], uses: dict[int, int]) -> Piece | Non
         outputs=last,
         path=outer,
     )
+
+
+def chain(piece: Piece, single: Callable[[Node], bool]) -> bool:
+    """Whether a scope is a plain sequence: each part takes what the one before gave, and layers satisfy ``single``."""
+    if len(piece.inputs) != 1 or len(piece.outputs) != 1:
+        return False
+    current = _chained(piece.body, piece.inputs[0], single)
+    return current is not None and current == piece.outputs[0]
+
+
+def _chained(body: Iterable[Piece], current: int, single: Callable[[Node], bool]) -> int | None:
+    now: int | None = current
+    for part in body:
+        if now is None:
+            return None
+        match part.kind:
+            case "node":
+                assert part.node is not None
+                ok = part.inputs == (now,) and len(part.outputs) == 1 and single(part.node)
+                now = part.outputs[0] if ok else None
+            case "scope":
+                now = part.outputs[0] if part.inputs == (now,) and len(part.outputs) == 1 else None
+            case "branch":
+                now = _chained(part.body, now, single)
+            case "loop":
+                for turn in part.turns:
+                    now = _chained(turn, now, single) if now is not None else None
+    return now

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from cnnspec.diagnostics import Diagnostic, Span, nearest
-from cnnspec.expand.expressions import Expressions, GaveUp, LabelAt, extent
+from cnnspec.expand.expressions import Expressions, GaveUp, LabelAt, Then, extent
 from cnnspec.expand.values import (
     UNKNOWN,
     Applicable,
@@ -291,6 +291,7 @@ class Application(Expressions):
         frame: Frame,
         label: LabelAt | None,
         operands: tuple[tree.Expression, tree.Expression],
+        then: Then | None = None,
     ) -> Any:
         if isinstance(left, Tensor) and isinstance(right, Tensor) and symbol in OPERATORS:
             layer = LayerValue(LAYERS[OPERATORS[symbol]], {}, span)
@@ -310,6 +311,11 @@ class Application(Expressions):
                 raise Problem("division-by-zero", "division by zero", operands[1].span, help="divide by another number")
             change = _scale_and_shift(symbol, float(number), tensor is left)
             if change is not None:
+                if then is not None:
+                    # A product shifts nothing, and a sum scales by 1 or -1: one layer rounds as two would.
+                    last = _scale_and_shift(then.symbol, float(then.number), then.product_first)
+                    assert last is not None
+                    change = {"scale": change["scale"] * last["scale"], "shift": last["shift"]}
                 given = {name: Given(value, span) for name, value in change.items()}
                 scaled = LayerValue(LAYERS["scale_shift"], given, span)
                 return self.apply(scaled, [tensor], frame, span, label=label, operator=True)

@@ -137,7 +137,7 @@ class Expander(Application):
             )
         self._bind_all(s.targets, value, s.value.span, frame)
 
-    def _bind_all(self, targets: tuple[tree.Name, ...], value: Any, span: Span, frame: Frame) -> None:
+    def _bind_all(self, targets: tuple[tree.Name | tree.Names, ...], value: Any, span: Span, frame: Frame) -> None:
         """Give one or several names their values."""
         if len(targets) == 1:
             values = [value]
@@ -146,7 +146,7 @@ class Expander(Application):
         else:
             values = list(value) if isinstance(value, list | tuple) else [value]
             if len(values) != len(targets):
-                names = "".join(f"`{target.text}`, " for target in targets)[:-2]
+                names = ", ".join(_written(target) for target in targets)
                 counted = f"{len(values)} values" if len(values) != 1 else f"one value, {describe(value)}"
                 raise Problem(
                     "not-several",
@@ -155,6 +155,9 @@ class Expander(Application):
                     help="write as many names as there are values",
                 )
         for target, one in zip(targets, values, strict=True):
+            if isinstance(target, tree.Names):
+                self._bind_all(target.names, one, span, frame)
+                continue
             frame.names[target.text] = one
             if isinstance(one, Tensor):
                 frame.bindings.append((target.text, one.number))
@@ -365,13 +368,13 @@ class Expander(Application):
             frame.items.append(Branch.model_construct(span=s.test.span, taken=0 if test else 1, body=tuple(body)))
 
     def _for(self, s: tree.For, frame: Frame) -> None:
-        for target in s.targets:
-            self._check_name(target)
+        for name in s.names:
+            self._check_name(name)
         values = self.evaluate(s.iterable, frame)
         if isinstance(values, Unknown):
             self._forget((s,), frame)
             return
-        if not isinstance(values, list | tuple | range):
+        if not isinstance(values, list | tuple | range | str):
             raise Problem(
                 "not-a-list",
                 f"a loop runs over a list, not over {describe(values)}",
@@ -391,7 +394,7 @@ class Expander(Application):
                         "no network needs that many; is a size given where a count was meant?",
                     )
                 self._bind_all(s.targets, value, s.iterable.span, frame)
-                variables = {target.text: frame.names[target.text] for target in s.targets}
+                variables = {name.text: frame.names[name.text] for name in s.names}
                 frame.items = []
                 with self.nested(s.iterable.span):
                     self.run(s.body, frame)
@@ -573,7 +576,7 @@ def _changes(body: Sequence[tree.Statement]) -> _Changes:
             case tree.Binding() as s:
                 names |= {target.text for target in s.targets}
             case tree.For() as s:
-                names |= {target.text for target in s.targets}
+                names |= {name.text for name in s.names}
                 waiting += s.body
             case tree.If() as s:
                 waiting += [*s.body, *s.otherwise]
@@ -586,6 +589,13 @@ def _changes(body: Sequence[tree.Statement]) -> _Changes:
                 if s.name is not None:
                     names.add(s.name.text)
     return _Changes(names, inputs, flow, output)
+
+
+def _written(target: tree.Name | tree.Names) -> str:
+    """A name, or several that stand for one value, in a message."""
+    if isinstance(target, tree.Names):
+        return f"({', '.join(map(_written, target.names))})"
+    return f"`{target.text}`"
 
 
 def _base_name(definition: tree.Definition) -> str | None:

@@ -6,7 +6,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple, NoReturn, get_args
+from typing import Any, NamedTuple, NoReturn, TypeGuard, get_args
 
 from cnnspec.diagnostics import Span, nearest
 from cnnspec.expand.functions import FUNCTIONS, INITIALISERS, LONGEST_LIST, USAGE
@@ -57,7 +57,7 @@ AXES = {2: ("channels", "length"), 3: ("channels", "height", "width"), 4: ("chan
 @cache
 def words() -> frozenset[str]:
     """Every word that some layer's or initialiser's argument takes, such as `same` or `bilinear`."""
-    found = {"out"}  # in `he_normal(fan = out)`; the other fan, `in`, is the default and reserved
+    found = {"out", "avg"}  # in `he_normal(fan = out)`; the other fan, `in`, is the default and reserved
 
     def collect(annotation: Any) -> None:
         for part in get_args(annotation):
@@ -77,6 +77,14 @@ def number_like(value: Any) -> bool:
     return isinstance(value, int | float | Symbolic) and not isinstance(value, bool)
 
 
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_product(e: tree.Expression) -> TypeGuard[tree.Binary]:
+    return isinstance(e, tree.Binary) and e.operator in ("*", "/")
+
+
 class GaveUp(Exception):
     """A budget is spent; the diagnostic is recorded."""
 
@@ -86,6 +94,14 @@ class LabelAt(NamedTuple):
 
     text: str
     span: Span
+
+
+class Then(NamedTuple):
+    """A number that is added to a product: ``... - 1``, or ``1 - ...``."""
+
+    symbol: str
+    number: int | float
+    product_first: bool
 
 
 class Expressions(ABC):
@@ -135,8 +151,9 @@ class Expressions(ABC):
         frame: Frame,
         label: LabelAt | None,
         operands: tuple[tree.Expression, tree.Expression],
+        then: Then | None = None,
     ) -> Any:
-        """An operator with a tensor on at least one side."""
+        """An operator with a tensor on at least one side; ``then`` comes after a product with a number."""
 
     def evaluate(self, e: tree.Expression, frame: Frame, label: LabelAt | None = None) -> Any:
         """The value of an expression; raises `Problem`.
@@ -151,6 +168,9 @@ class Expressions(ABC):
                 return e.value
             case tree.String():
                 return self._bounded_string(e.value, e.span)
+            case tree.Interpolated():
+                text = self._filled(e.parts, frame, "type-mismatch", "a string")
+                return UNKNOWN if text is None else self._bounded_string(text, e.span)
             case tree.DimsLiteral():
                 return Dims(e.sizes)
             case tree.ListLiteral():
@@ -216,18 +236,22 @@ class Expressions(ABC):
 
     def label_text(self, label: tree.Label, frame: Frame) -> str:
         """A label with its interpolations filled in; empty where one of them is unknown."""
+        return self._filled(label.parts, frame, "bad-name", "a label") or ""
+
+    def _filled(self, parts: tuple[str | tree.Expression, ...], frame: Frame, code: str, what: str) -> str | None:
+        """Text with the values in its braces filled in; None where one of them is unknown."""
         text = ""
-        for part in label.parts:
+        for part in parts:
             if isinstance(part, str):
                 text += part
                 continue
             value = self.evaluate(part, frame)
             if isinstance(value, Unknown):
-                return ""
+                return None
             if not (isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)):
                 raise Problem(
-                    "bad-name",
-                    f"a label is made of text and whole numbers, not {describe(value)}",
+                    code,
+                    f"{what} is made of text and whole numbers, not {describe(value)}",
                     part.span,
                     help="use a whole number of at least 0, or a string",
                 )
@@ -310,10 +334,10 @@ class Expressions(ABC):
         index = self.evaluate(e.index, frame)
         if isinstance(value, Unknown) or isinstance(index, Unknown):
             return UNKNOWN
-        if not isinstance(value, list | tuple | range):
+        if not isinstance(value, list | tuple | range | str):
             raise Problem(
                 "not-a-list",
-                f"only lists and tuples can be indexed, and this is {describe(value)}",
+                f"only lists, tuples and strings can be indexed, and this is {describe(value)}",
                 e.value.span,
                 help="to take channels of a value, use `slice(x, start, stop)`",
             )
@@ -325,11 +349,12 @@ class Expressions(ABC):
                 help="indices count from 0; negative ones from the end",
             )
         if not -len(value) <= index < len(value):
+            kind = "string" if isinstance(value, str) else "list"
             raise Problem(
                 "bad-index",
-                f"index {index} is outside a list of {len(value)}",
+                f"index {index} is outside a {kind} of {len(value)}",
                 e.index.span,
-                help=f"indices go from 0 to {len(value) - 1}" if value else "the list is empty",
+                help=f"indices go from 0 to {len(value) - 1}" if value else f"the {kind} is empty",
             )
         return value[index]
 
@@ -362,11 +387,31 @@ class Expressions(ABC):
                 return left_truth
             right_truth = self.truth(e.right, frame)
             return UNKNOWN if right_truth is None else right_truth
+        for first, other in ((e.left, e.right), (e.right, e.left)):
+            # No other expression: one that adds layers must have its turn, which is after what is left of it.
+            if e.operator in ("+", "-") and _is_product(first) and isinstance(other, tree.Number | tree.Name):
+                number = other.value if isinstance(other, tree.Number) else frame.find(other.text)
+                if _is_number(number):
+                    return self._scale(first, Then(e.operator, number, first is e.left), e, frame, label)
         left = self.evaluate(e.left, frame)
         right = self.evaluate(e.right, frame)
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             return UNKNOWN
         return self.operate(e, left, right, frame, label)
+
+    def _scale(self, product: tree.Binary, then: Then, e: tree.Binary, frame: Frame, label: LabelAt | None) -> Any:
+        """A product and a number added to it: one layer, where the product is of a tensor with a number."""
+        left = self.evaluate(product.left, frame)
+        right = self.evaluate(product.right, frame)
+        if isinstance(left, Unknown) or isinstance(right, Unknown):
+            return UNKNOWN
+        if (isinstance(left, Tensor) and _is_number(right)) or (_is_number(left) and isinstance(right, Tensor)):
+            operands = (product.left, product.right)
+            return self.combine(product.operator, left, right, e.span, frame, label, operands, then)
+        value = self.operate(product, left, right, frame)
+        if then.product_first:
+            return self.operate(e, value, then.number, frame, label)
+        return self.operate(e, then.number, value, frame, label)
 
     def operate(self, e: tree.Binary, left: Any, right: Any, frame: Frame, label: LabelAt | None = None) -> Any:
         """``left operator right`` on values."""

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from cnnspec.initialisers import Initialiser
+from cnnspec.expand.values import Function
+from cnnspec.initialisers import Fan, Initialiser
 
 LONGEST_LIST = 200_000
 
@@ -34,8 +35,10 @@ def _flat(reduce: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _initialiser(distribution: str) -> Callable[..., Initialiser]:
-    if distribution.startswith(("he_", "lecun_", "glorot_")):
-        return lambda fan="in": Initialiser(distribution=distribution, fan=fan)  # type: ignore[arg-type]
+    if distribution.startswith("he_"):
+        return lambda fan="in": Initialiser(distribution=distribution, fan=_one_fan(fan))  # type: ignore[arg-type]
+    if distribution.startswith(("lecun_", "glorot_")):
+        return lambda: Initialiser(distribution=distribution)  # type: ignore[arg-type]
     if distribution == "constant":
         return lambda value: Initialiser(distribution="constant", value=value)
     if distribution in ("normal", "truncated_normal"):
@@ -43,6 +46,20 @@ def _initialiser(distribution: str) -> Callable[..., Initialiser]:
     if distribution == "uniform":
         return lambda low, high: Initialiser(distribution="uniform", value=(low + high) / 2, scale=(high - low) / 2)
     return lambda gain=1.0: Initialiser(distribution="orthogonal", scale=gain)
+
+
+def _one_fan(fan: Fan) -> Fan:
+    if fan not in ("in", "out"):
+        raise ValueError("the fan is `in` or `out`")
+    return fan
+
+
+def variance_scaling(scale: float, fan: Fan = "in", distribution: Any = "normal") -> Initialiser:
+    """Variance ``scale / fan``.  The distribution is a word, though most often one that is a function's name too."""
+    if scale <= 0:
+        raise ValueError("the scale must be above 0")
+    form: Any = distribution.name if isinstance(distribution, Function) else distribution
+    return Initialiser(distribution="variance_scaling", scale=scale, fan=fan, form=form)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -60,6 +77,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "enumerate": lambda items, start=0: list(enumerate(items, start)),
     "linspace": linspace,
     "round_to": round_to,
+    "variance_scaling": variance_scaling,
     **{
         name: _initialiser(name)
         for name in (
@@ -87,11 +105,11 @@ USAGE: dict[str, str] = {
     "round": "`round(x)`, on a number",
     "sqrt": "`sqrt(x)`, on a number of at least 0",
     "log2": "`log2(x)`, on a number above 0",
-    "len": "`len([a, b, c])`, on a list",
+    "len": "`len([a, b, c])`, on a list or string",
     "sum": "`sum([a, b, c])`, on a list of numbers",
     "range": "`range(stop)`, `range(start, stop)` or `range(start, stop, step)`, on whole numbers, the step not 0",
     "zip": "`zip([a, b], [c, d])`, on lists of one length",
-    "enumerate": "`enumerate([a, b, c])`, on a list",
+    "enumerate": "`enumerate([a, b, c])`, on a list or string",
     "linspace": "`linspace(first, last, count)`, on two numbers and a whole one",
     "round_to": "`round_to(x, multiple)`, on numbers, with a multiple of at least 1",
     "constant": "`constant(value)`",
@@ -99,10 +117,9 @@ USAGE: dict[str, str] = {
     "truncated_normal": "`truncated_normal(std)` or `truncated_normal(std, mean)`",
     "uniform": "`uniform(low, high)`",
     "orthogonal": "`orthogonal` or `orthogonal(gain)`",
-    **{
-        name: f"`{name}` or `{name}(fan = out)`"
-        for name in ("he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform")
-    },
+    "variance_scaling": "`variance_scaling(x, fan = out, distribution = truncated_normal)`, on a scale above 0",
+    **{name: f"`{name}` or `{name}(fan = out)`" for name in ("he_normal", "he_uniform")},
+    **{name: f"`{name}`" for name in ("lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform")},
 }
 """How every function is used, for the help line of a call that went wrong."""
 

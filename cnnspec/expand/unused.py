@@ -27,7 +27,8 @@ def unused_names(file: tree.File) -> list[UnusedName]:
         for part in _parts((definition.body, definition.base)):
             match part:
                 case tree.Binding() | tree.For():
-                    bound |= {target.text: target.span for target in part.targets if target.text not in bound}
+                    targets = part.targets if isinstance(part, tree.Binding) else part.names
+                    bound |= {target.text: target.span for target in targets if target.text not in bound}
                 case tree.Name():
                     read.add(part.text)
         for parameter in definition.parameters:

@@ -138,7 +138,9 @@ class _Claims:
 
     def fact(self, fact: str, e: tree.Expression, frame: Frame) -> Any:
         """A fact of a layer or block; of a named value of the network its shape and receptive field."""
-        path = _path(e)
+        path = self.expander.evaluate(e, frame) if isinstance(e, tree.Interpolated) else _path(e)
+        if isinstance(path, Unknown):
+            return path
         if path is None:
             raise Problem(
                 "bad-claim",

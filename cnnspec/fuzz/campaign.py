@@ -12,10 +12,11 @@ from pathlib import Path
 
 from cnnspec import api, loading
 from cnnspec.backend import Backend, UnsupportedLayer, backends
-from cnnspec.fuzz.compare import Answer, differences, unexplained
+from cnnspec.fuzz.compare import Answer, differences, sorted_out
 from cnnspec.fuzz.generate import random_spec
 from cnnspec.fuzz.minimise import minimise
 from cnnspec.fuzz.workers import Failed, Job, Worker
+from cnnspec.verify.exchange import Mode
 
 REFERENCE = "reference"
 
@@ -84,20 +85,20 @@ class Judge:
         answers = {target: self._workers[target].receive() for target in sent}
         if isinstance(expected, Failed):
             return [Finding(REFERENCE, "fails", (expected.why,))]
-        allowed: dict[str, dict[str, float]] | None = None
+        moved: dict[Mode, dict[str, float]] | None = None
         for target, given in answers.items():
             if not isinstance(given, Answer):
                 found.append(Finding(target, "fails", (given.why,)))
                 continue
             apart = differences(expected, given)
-            if apart and allowed is None:
+            if apart and moved is None:
                 self._reference.send(Job("rounding", "", as_json, seed))
                 measured = self._reference.receive()
-                allowed = {} if isinstance(measured, Failed) else measured
-            if apart:
-                left = list(unexplained(apart, allowed or {}))
-                kind = "disagrees" if left else "rounding"
-                found.append(Finding(target, kind, tuple(map(str, left or apart))))
+                moved = {} if isinstance(measured, Failed) else measured
+            unexplained, explained = sorted_out(apart, moved or {})
+            if unexplained or explained:
+                kind = "disagrees" if unexplained else "rounding"
+                found.append(Finding(target, kind, tuple(map(str, unexplained or explained))))
         return found
 
     def close(self) -> None:

@@ -95,6 +95,8 @@ class _Author:
                 ("concat(image, side)", "image - side", "image * side", "concat(side -> tanh, image)")
             )
             self.body = [f"x = {join}"]
+        elif self.chance(0.1):
+            self.body = [f"x = image -> {self.standardisation(shape[0])}"]
         graph = _loaded(self.text(["x -> identity"]))
         assert graph is not None
         self.shape = _output_shape(graph)
@@ -226,13 +228,17 @@ class _Author:
             kernel = self.kernel()
             dilation = self.sometimes(0.15, "dilation = 2")
             return self.call("conv", self.filters(), kernel, "pad = same", dilation, bias)
-        kind = self.weighted({"conv": 12, "depthwise_conv": 3, "conv_transpose": 3})
+        kind = self.weighted({"conv": 12, "depthwise_conv": 3, "separable_conv": 2, "conv_transpose": 3})
         stride = self.sometimes(0.45 if self.smallest > 3 else 0.1, f"stride = {self.stride()}")
         dilation = self.sometimes(0.15, f"dilation = {self.per_axis(lambda: self.random.choice((1, 2, 2, 3)))}")
         if kind == "depthwise_conv":
             pad = self.sometimes(0.8, f"pad = {self.padding()}")
             multiplier = self.sometimes(0.3, f"multiplier = {self.random.choice((1, 2, 3))}")
             return self.call(kind, self.kernel(), multiplier, stride, pad, dilation, bias)
+        if kind == "separable_conv":
+            pad = self.sometimes(0.8, f"pad = {self.padding()}")
+            multiplier = self.sometimes(0.3, "multiplier = 2")
+            return self.call(kind, self.filters(), self.kernel(), multiplier, stride, pad, dilation, bias)
         groups = self.divisor(channels) if self.chance(0.25) else 1
         words = f"groups = {groups}" if groups > 1 else ""
         if kind == "conv_transpose":
@@ -241,6 +247,14 @@ class _Author:
             return self.call(kind, self.filters(groups), self.kernel(), stride, pad, extra, dilation, words, bias)
         pad = self.sometimes(0.8, f"pad = {self.padding()}")
         return self.call(kind, self.filters(groups), self.kernel(), stride, pad, dilation, words, bias)
+
+    def standardisation(self, channels: int) -> str:
+        """What some networks do to their input first."""
+        if self.chance(0.5):
+            return "normalize"
+        means = ", ".join(self.real(-1, 1) for _ in range(channels))
+        variances = ", ".join(self.real(0.2, 2) for _ in range(channels))
+        return f"normalize([{means}], [{variances}])"
 
     def norm(self, channels: int) -> str:
         """A normalisation that fits a map of this many channels."""

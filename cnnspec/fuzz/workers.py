@@ -86,7 +86,7 @@ def serve(connection: Connection, backend_name: str, target: str) -> None:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     from cnnspec.backend import backend
-    from cnnspec.fuzz.compare import answer, rounding
+    from cnnspec.fuzz.compare import answer, moved_by_rounding
     from cnnspec.graph import Graph
 
     runtime = backend(backend_name).runtime(target, "float64")
@@ -100,7 +100,7 @@ def serve(connection: Connection, backend_name: str, target: str) -> None:
             done: Any = (
                 answer(runtime, job.source, graph, job.seed)
                 if job.task == "answer"
-                else rounding(runtime, graph, job.seed)
+                else moved_by_rounding(runtime, graph, job.seed)
             )
         except Exception as error:
             lines = str(error).strip().splitlines() or [""]

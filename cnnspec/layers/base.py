@@ -69,6 +69,7 @@ NonNegative = Annotated[int, Field(strict=True, ge=0), Says("a whole number of a
 Whole = Annotated[int, Field(strict=True), Says("a whole number")]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False), Says("a number")]
 PositiveReal = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False), Says("a number above 0")]
+NonNegativeReal = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), Says("a number of at least 0")]
 Probability = Annotated[float, Field(strict=True, ge=0, lt=1), Says("a number of at least 0 and below 1")]
 Share = Annotated[float, Field(strict=True, ge=0, le=1), Says("a number from 0 to 1")]
 Flag = Annotated[bool, Field(strict=True), Says("true or false")]
@@ -331,9 +332,9 @@ def needs_number(layer: Layer, what: str, size: Dim) -> int:
 
 
 __all__ = [
-    "EVERYTHING", "Amount", "Axes", "Dim", "Flag", "Init", "Initialiser", "Layer", "Margin", "NonNegative", "Pad",
-    "Pairs", "Positive", "PositiveReal", "Probability", "Real", "RuleError", "SameShape", "Says", "Shape", "Share",
-    "Size", "Sizes", "Stride", "Symbolic", "Unset", "VectorInit", "Weight", "Whole", "Window", "as_tuple",
-    "axis_name", "axis_within", "ceil_div", "channels_of", "expects", "needs_number", "padding", "per_axis",
-    "product", "show", "sides", "slide", "spatial",
+    "EVERYTHING", "Amount", "Axes", "Dim", "Flag", "Init", "Initialiser", "Layer", "Margin", "NonNegative",
+    "NonNegativeReal", "Pad", "Pairs", "Positive", "PositiveReal", "Probability", "Real", "RuleError", "SameShape",
+    "Says", "Shape", "Share", "Size", "Sizes", "Stride", "Symbolic", "Unset", "VectorInit", "Weight", "Whole",
+    "Window", "as_tuple", "axis_name", "axis_within", "ceil_div", "channels_of", "expects", "needs_number", "padding",
+    "per_axis", "product", "show", "sides", "slide", "spatial",
 ]  # fmt: skip

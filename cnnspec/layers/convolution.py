@@ -173,6 +173,85 @@ class DepthwiseConv(Layer):
         return self.as_conv(*inputs).window(*inputs)
 
 
+class SeparableConv(Layer):
+    """Depthwise separable convolution: a depthwise convolution, then a 1x1 convolution of its channels.
+
+    ``middle[c * m + j, p] = sum over k of depthwise.weight[c * m + j, 0, k] * in[c, p * s + k * d - pad]``
+
+    ``out[o, p] = pointwise.bias[o] + sum over i of pointwise.weight[o, i] * middle[i, p]``
+
+    with zeros outside the input, ``m`` the multiplier, ``s`` the stride and ``d`` the dilation; nothing stands between
+    the two.
+
+    Output: ``filters`` channels, sizes as for ``conv``.
+    Weights: ``depthwise.weight`` of ``C*multiplier x 1 x kernel...``, ``pointwise.weight`` of ``filters x C*multiplier
+    x 1...``, ``pointwise.bias`` of ``filters``.
+    Cost: ``C * multiplier * prod(kernel) + C * multiplier * filters`` multiply-accumulates for each output position.
+    Source: Chollet, "Xception: deep learning with depthwise separable convolutions" (2017).
+
+    Example: on 64x149x149, ``separable_conv(128, 3x3, pad = 1, bias = false)`` has 8,768 parameters and gives
+    128x149x149.
+    """
+
+    category = "Convolutions"
+
+    filters: Positive
+    kernel: Size
+    stride: Size = 1
+    pad: Pad = 0
+    dilation: Size = 1
+    multiplier: Positive = 1
+    bias: Flag = True
+    depthwise_init: Init = GLOROT_UNIFORM
+    pointwise_init: Init = GLOROT_UNIFORM
+    bias_init: VectorInit = ZEROS
+
+    def depthwise(self, shape: Shape) -> Conv:
+        """The first of the two on this input, as the grouped convolution that it is."""
+        spatial(self, shape)
+        first = DepthwiseConv(
+            kernel=self.kernel,
+            multiplier=self.multiplier,
+            stride=self.stride,
+            pad=self.pad,
+            dilation=self.dilation,
+            bias=False,
+            init=self.depthwise_init,
+        )
+        return first.as_conv(shape)
+
+    def pointwise(self) -> Conv:
+        """The second of the two."""
+        return Conv(filters=self.filters, kernel=1, bias=self.bias, init=self.pointwise_init, bias_init=self.bias_init)
+
+    @override
+    def shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
+        return self.pointwise().shapes(*self.depthwise(*inputs).shapes(*inputs))
+
+    @override
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        first = self.depthwise(*inputs)
+        return (
+            *_named("depthwise", first.weights(*inputs)),
+            *_named("pointwise", self.pointwise().weights(*first.shapes(*inputs))),
+        )
+
+    @override
+    def macs(self, inputs: tuple[Shape, ...], outputs: tuple[Shape, ...]) -> Dim:
+        first, second = self.depthwise(*inputs), self.pointwise()
+        middle = first.shapes(*inputs)
+        return first.macs(inputs, middle) + second.macs(middle, outputs)
+
+    @override
+    def window(self, *inputs: Shape) -> Window:
+        return self.depthwise(*inputs).window(*inputs)
+
+
+def _named(part: str, weights: tuple[Weight, ...]) -> tuple[Weight, ...]:
+    """The weights of a part of a layer, by the part's name and theirs."""
+    return tuple(weight.model_copy(update={"name": f"{part}.{weight.name}"}) for weight in weights)
+
+
 class ConvTranspose(Layer):
     """Transposed convolution: the gradient of a convolution with respect to its input, used to enlarge a map.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator
 from typing_extensions import override
 
 from cnnspec.initialisers import ONES, ZEROS
@@ -12,14 +13,18 @@ from cnnspec.layers.base import (
     EVERYTHING,
     Dim,
     Flag,
+    NonNegativeReal,
     Positive,
     PositiveReal,
     Real,
     RuleError,
     SameShape,
+    Says,
     Shape,
     Share,
+    Unset,
     Weight,
+    as_tuple,
     channels_of,
     needs_number,
     product,
@@ -46,6 +51,11 @@ def _affine(shape: tuple[int, ...]) -> tuple[Weight, ...]:
     return Weight(name="weight", shape=shape, init=ONES), Weight(name="bias", shape=shape, init=ZEROS)
 
 
+def _listed(value: Any) -> Any:
+    """A number alone as a list of one; nothing as it is."""
+    return None if value is None else as_tuple(value)
+
+
 class BatchNorm(Normalisation):
     """Batch normalisation of each channel, on a vector or a map.
 
@@ -57,8 +67,8 @@ class BatchNorm(Normalisation):
     running statistics are used.  Training needs at least two values for each channel.
 
     Output: as the input.
-    Weights: ``weight`` and ``bias`` of ``C`` (not with ``affine = false``), starting at 1 and 0; ``running_mean`` and
-    ``running_var`` of ``C``, not trainable, starting at 0 and 1.
+    Weights: ``weight`` and ``bias`` of ``C``, starting at 1 and 0 (neither with ``affine = false``, the bias alone with
+    ``scale = false``); ``running_mean`` and ``running_var`` of ``C``, not trainable, starting at 0 and 1.
     Source: Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
     shift" (2015).
 
@@ -68,6 +78,7 @@ class BatchNorm(Normalisation):
     eps: PositiveReal = 1e-5
     momentum: Share = 0.1
     affine: Flag = True
+    scale: Flag = True
 
     @override
     def shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
@@ -81,7 +92,8 @@ class BatchNorm(Normalisation):
             Weight(name="running_mean", shape=shape, init=ZEROS, trainable=False),
             Weight(name="running_var", shape=shape, init=ONES, trainable=False),
         )
-        return (_affine(shape) if self.affine else ()) + statistics
+        affine = _affine(shape) if self.affine else ()
+        return (affine if self.scale else affine[1:]) + statistics
 
 
 class LayerNorm(Normalisation):
@@ -225,3 +237,62 @@ class LocalResponseNorm(Normalisation):
     def shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
         spatial(self, inputs[0])
         return inputs
+
+
+class Normalize(Normalisation):
+    """Each channel of a vector or a map, shifted and scaled by a mean and a variance that training leaves as they are.
+
+    ``out[c] = (in[c] - mean[c]) / max(sqrt(variance[c]), 1e-7)``
+
+    With ``mean`` and ``variance`` given, numbers for each channel, they are constants.  Without, they are statistics of
+    the network that come with its weights, and start at 0 and 1.
+
+    Output: as the input.
+    Weights: without arguments ``mean`` and ``variance`` of ``C``, which are no parameters but statistics.
+
+    Example: on 3x224x224, ``normalize(mean = [0.485, 0.456, 0.406], variance = [0.0524, 0.0502, 0.0506])`` has no
+    weights, and ``normalize`` alone 6 statistics.
+    """
+
+    mean: Annotated[
+        tuple[Real, ...] | None,
+        BeforeValidator(_listed),
+        Says("a number for each channel as in [0.485, 0.456, 0.406]"),
+        Unset("with the weights"),
+    ] = None
+    variance: Annotated[
+        tuple[NonNegativeReal, ...] | None,
+        BeforeValidator(_listed),
+        Says("a number of at least 0 for each channel as in [0.0524, 0.0502, 0.0506]"),
+        Unset("with the weights"),
+    ] = None
+
+    @override
+    def shapes(self, *inputs: Shape) -> tuple[Shape, ...]:
+        channels = channels_of(self, inputs[0])
+        if (self.mean is None) != (self.variance is None):
+            given, other = ("mean", "variance") if self.variance is None else ("variance", "mean")
+            raise RuleError(
+                f"`normalize` takes `mean` and `variance` together, and `{other}` is left out",
+                argument=given,
+                help=f"give `{other}` too, or neither: then both come with the weights",
+            )
+        for argument, values in (("mean", self.mean), ("variance", self.variance)):
+            if values is not None and len(values) != channels:
+                numbers = "1 number" if len(values) == 1 else f"{len(values)} numbers"
+                raise RuleError(
+                    f"`{argument}` has {numbers}, and the input has {channels} channel{'s' if channels > 1 else ''}",
+                    argument=argument,
+                    help="write one number for each channel",
+                )
+        return inputs
+
+    @override
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        if self.mean is not None:
+            return ()
+        shape = (channels_of(self, inputs[0]),)
+        return (
+            Weight(name="mean", shape=shape, init=ZEROS, trainable=False),
+            Weight(name="variance", shape=shape, init=ONES, trainable=False),
+        )

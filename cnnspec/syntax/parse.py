@@ -43,10 +43,12 @@ from cnnspec.syntax.tree import (
     If,
     Index,
     Input,
+    Interpolated,
     Label,
     Labelled,
     ListLiteral,
     Name,
+    Names,
     Number,
     Output,
     Parameter,
@@ -204,6 +206,7 @@ class _Brackets:
         steps = self._steps
         silent: list[bool] = []  # for each open bracket, whether line breaks mean nothing in it
         origin = self.builder.origin
+        begins = False  # whether a statement begins here
         for token in stream:
             kind = token.type
             if origin is not None:
@@ -212,8 +215,12 @@ class _Brackets:
                 token.end_column += origin.column - 1  # type: ignore[operator]
             if kind == "_NEWLINE":
                 if not silent or not silent[-1]:
+                    begins = True
                     yield token
                 continue
+            if begins and kind == "SIGN":
+                self.refuse_sign(token)
+            begins = kind == "LBRACE"
             if kind in steps:
                 step = steps[kind]
                 if step is not None:
@@ -229,6 +236,16 @@ class _Brackets:
                 elif silent:  # whether it is the right one is seen by the parser
                     silent.pop()
             yield token
+
+    def refuse_sign(self, token: Token) -> NoReturn:
+        """Most likely the line was meant to go on with the sum that the one before began."""
+        _refuse(
+            "leading-sign",
+            f"a statement cannot begin with `{token}`",
+            self.builder.span(token, token),
+            help="a line goes on only with `->` or inside brackets: write the sum in parentheses"
+            + ("; a value alone can be negated in them, as in `(-x)`" if token == "-" else ""),
+        )
 
 
 # ---------------------------------------------------------------------------------------------------- the builder
@@ -249,7 +266,7 @@ class _Deep(NamedTuple):
 
 _HOLE: Final = re.compile(r"\{([^{}]*)\}")
 _SIMPLE: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>[0-9]{1,18})")
-_NO_LAYERS: Final = (Number, DimsLiteral, String, Boolean, ListLiteral, TupleLiteral)
+_NO_LAYERS: Final = (Number, DimsLiteral, String, Interpolated, Boolean, ListLiteral, TupleLiteral)
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 
@@ -283,7 +300,7 @@ class _Builder:
 
     def use(self, children: list[Token]) -> Use:
         keyword, path = children
-        return Use(self.span(keyword, path), self.string([path]))
+        return Use(self.span(keyword, path), self.plain_string(path))
 
     def definition(self, children: list[Any]) -> Definition:
         keyword, name, *parameters, body = children
@@ -394,8 +411,12 @@ class _Builder:
         keyword, claim = children
         return _Deep(Expect(self.span(keyword, keyword).to(claim.span), claim), claim.depth)
 
-    def names(self, children: list[Any]) -> tuple[Name, ...]:
+    def names(self, children: list[Any]) -> tuple[Name | Names, ...]:
         return tuple(children)
+
+    def inner_names(self, children: list[Any]) -> Names:
+        first, *names, last = children
+        return Names(self.span(first, last), tuple(names))
 
     # ---- flow
 
@@ -424,29 +445,31 @@ class _Builder:
             if text[-1] == "." or ".." in text:
                 self.bad_label(span)
             return Label(span, (text,), False, 1)
-        start, end = (1, len(text) - 1) if quoted else (0, len(text))
+        parts, depth = self.parts("label", text[1:-1] if quoted else text, span, int(quoted))
+        literal = "".join([part if isinstance(part, str) else "0" for part in parts])
+        if not literal or (not quoted and (literal[-1] == "." or ".." in literal)):
+            self.bad_label(span)
+        return Label(span, parts, quoted, depth)
+
+    def parts(self, what: str, text: str, span: Span, offset: int) -> tuple[tuple[str | Expression, ...], int]:
+        """Text and the expressions in its braces, in turn, and their depth.  ``offset`` is the text's in its span."""
         parts: list[str | Expression] = []
-        literal = ""
-        depth = 1
-        for hole in _HOLE.finditer(text, start, end):
-            before = text[start : hole.start()]
-            literal += before
-            if before:
-                parts.append(_ESCAPE.sub(r"\1", before))
-            value = self.hole(hole[1], span, hole.start(1))
+        start, depth = 0, 1
+        for hole in _HOLE.finditer(text):
+            parts.append(self.literal(what, text[start : hole.start()], span))
+            value = self.hole(hole[1], span, hole.start(1) + offset)
             depth = max(depth, self.deeper(span, value.depth))
             parts.append(value)
             start = hole.end()
-            literal += "0"
-        rest = text[start:end]
-        literal += rest
-        if rest or not parts:
-            parts.append(_ESCAPE.sub(r"\1", rest))
-        if "{" in literal or "}" in literal:
-            _refuse("bad-label", "a brace in this label has no partner", span, help='as in `"block{i}-{j}"`')
-        if not literal or (not quoted and (literal[-1] == "." or ".." in literal)):
-            self.bad_label(span)
-        return Label(span, tuple(parts), quoted, depth)
+        parts.append(self.literal(what, text[start:], span))
+        return tuple([part for part in parts if part != ""]), depth
+
+    def literal(self, what: str, text: str, span: Span) -> str:
+        if "{" in text or "}" in text:
+            if what == "label":
+                _refuse("bad-label", "a brace in this label has no partner", span, help='as in `"block{i}-{j}"`')
+            _refuse("bad-string", "a brace in this string has no partner", span, help='as in `"{x}_conv"`')
+        return _ESCAPE.sub(r"\1", text)
 
     def bad_label(self, span: Span) -> NoReturn:
         _refuse(
@@ -568,8 +591,15 @@ class _Builder:
         span = self.span(token, token)
         return DimsLiteral(span, tuple([self.integer(part, span) for part in token.split("x")]))
 
-    def string(self, children: list[Token]) -> String:
+    def string(self, children: list[Token]) -> String | Interpolated:
         (token,) = children
+        if "{" in token.value or "}" in token.value:
+            span = self.span(token, token)
+            parts, depth = self.parts("string", token.value[1:-1], span, 1)
+            return Interpolated(span, parts, depth)
+        return self.plain_string(token)
+
+    def plain_string(self, token: Token) -> String:
         text = token.value[1:-1]
         return String(self.span(token, token), _ESCAPE.sub(r"\1", text) if "\\" in text else text)
 

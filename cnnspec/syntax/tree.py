@@ -42,6 +42,15 @@ class String:
 
 
 @dataclass(slots=True)
+class Interpolated:
+    """``"{name}_stage_{i}"``: text and expressions in turn."""
+
+    span: Span
+    parts: tuple[str | Expression, ...]
+    depth: int
+
+
+@dataclass(slots=True)
 class Boolean:
     """``true`` or ``false``."""
 
@@ -194,6 +203,7 @@ Expression = (
     Name
     | Number
     | String
+    | Interpolated
     | Boolean
     | DimsLiteral
     | ListLiteral
@@ -247,13 +257,27 @@ class Flow:
 
 
 @dataclass(slots=True)
-class For:
-    """``for i, width in [(1, 64), (2, 128)] { ... }``."""
+class Names:
+    """``(width, depth)`` among the names of a loop."""
 
     span: Span
-    targets: tuple[Name, ...]
+    names: tuple[Name, ...]
+
+
+@dataclass(slots=True)
+class For:
+    """``for i, width in [(1, 64), (2, 128)] { ... }``; names nest one level: ``for i, (width, depth) in ...``."""
+
+    span: Span
+    targets: tuple[Name | Names, ...]
     iterable: Expression
     body: tuple[Statement, ...]
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """All names that a turn gives a value."""
+        inner = [target.names if isinstance(target, Names) else (target,) for target in self.targets]
+        return tuple([name for names in inner for name in names])
 
 
 @dataclass(slots=True)

@@ -10,7 +10,14 @@ from html import escape
 from math import isfinite
 
 from cnnspec.graph import Graph
-from cnnspec.verify.comparison import DIRECTION_GATE, INEXACT_GATE, NEGLIGIBLE
+from cnnspec.verify.comparison import (
+    ALLOWANCE,
+    DIRECTION_GATE,
+    GRADIENT_ALLOWANCE,
+    INEXACT_GATE,
+    SINGLE_GATE,
+    SINGLE_STEP_GATE,
+)
 from cnnspec.verify.report import Report, Table
 from cnnspec.version import __version__
 
@@ -102,9 +109,11 @@ def _sections(report: Report) -> Iterator[Section]:
     yield Section("Targets", (), (Table("", tuple(targets)),))
     gates = (
         "The error of a tensor is its largest difference from the reference's float64 over the largest value there. "
-        f"A gradient below {NEGLIGIBLE:.0e} of the network's largest is zero but for rounding, and is measured against"
-        " that.",
-        "Gradients and steps of training in float32 are told and not judged: its rounding crosses kinks by chance.",
+        f"What differs by more than the gate may differ by {ALLOWANCE:.0f} times (gradients {GRADIENT_ALLOWANCE:.0f}"
+        " times) what one rounding of every value of the network makes of it, and is named.",
+        "Gradients and steps of training of the whole network in float32 are told and not judged: its rounding crosses"
+        " kinks by chance. Each layer alone is judged, on inputs without rounding errors: outputs by"
+        f" {SINGLE_GATE:.0e}, gradients and weights after a step by {SINGLE_STEP_GATE:.0e}.",
         f"Differences have a gate of {DIRECTION_GATE:.0e}; gradients that a framework multiplies by a constant of"
         f" float32 have {INEXACT_GATE:.0e}.",
     )

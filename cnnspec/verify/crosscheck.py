@@ -15,13 +15,16 @@ from cnnspec.graph import Graph
 from cnnspec.shapes import Symbolic, show
 from cnnspec.verify.comparison import judge, judge_course, judge_slopes
 from cnnspec.verify.exchange import (
+    MODES,
     Course,
     Job,
     Level,
+    Mode,
     Result,
     Search,
     Setting,
     read_result,
+    read_rounding,
     read_search,
     write_job,
 )
@@ -48,6 +51,7 @@ def verify(
     seed: int = 0,
     batch: int = 3,
     timeout: float = 600.0,
+    exact_training: bool = False,
     progress: Callable[[str], None] | None = None,
     meter: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Report:
@@ -57,8 +61,9 @@ def verify(
     before all others that have no code and evaluate the network by definition; ``["all"]`` is every one that can run.
     ``level`` is how far the comparison goes, ``steps`` how many steps of training the last level has.
     ``sources`` has source to check in place of what a backend would emit, by the backend's name.  ``timeout`` is for
-    each target, in seconds.  ``progress`` is told in words what happens, ``meter`` the share of each target's work that
-    is done.
+    each target, in seconds.  ``exact_training`` checks what `Backend.exact_training` emits, and demands the spec's
+    running variance of it as it is.  ``progress`` is told in words what happens, ``meter`` the share of each target's
+    work that is done.
 
     Raises `Unverifiable` where it cannot begin, and `UnsupportedLayer` where a backend cannot express a layer.  What
     goes wrong within a target's process is in the report.
@@ -78,7 +83,9 @@ def verify(
         raise Unverifiable(f"there is nothing to compare after {steps} steps of training")
     chosen = _choose(targets)
     emitted = {
-        one.name: sources[one.name] if sources and one.name in sources else one.emit(graph, probes)
+        one.name: sources[one.name]
+        if sources and one.name in sources
+        else (one.exact_training() if exact_training else one).emit(graph, probes)
         for one in dict.fromkeys(chosen.values())
     }
     heard = progress or (lambda _: None)
@@ -93,23 +100,38 @@ def verify(
                 write_job(made[target], job, graph, emitted[job.backend])
             return made
 
-        jobs = {target: Job(one.name, target, seed, batch, level, steps) for target, one in chosen.items()}
+        definition = next((one.name for one in backends().values() if not one.emits and _ready(one)), "")
+        jobs = {
+            target: Job(one.name, target, seed, batch, level, steps, definition, exact_training)
+            for target, one in chosen.items()
+        }
         places = folders("run", jobs)
         endings = run(places, timeout, heard, watched)
         results = {target: read_result(places[target]) for target, ending in endings.items() if not ending.failure}
         reference = next(iter(results), "")
         yardstick = next((target for target in results if chosen[target].yardstick), "")
-        rows, slopes, courses = _compare(graph, batch, results)
+        rows, slopes, courses = _compare(graph, batch, results, {})
+        failed: list[Row | SlopeRow] = [row for row in rows if not row.verdict.ok]
+        failed += [row for row in slopes if not row.comparison.ok]
+        if failed and definition:
+            # Whether it is rounding.
+            heard("measures what rounding makes of the network")
+            defining = backends()[definition]
+            name = f"rounding of {defining.targets[0]}"
+            modes = [mode for mode in MODES if any(one.setting.mode == mode for one in failed)]
+            backwards: Level = "gradient" if any(isinstance(one, SlopeRow) for one in failed) else "forward"
+            job = replace(next(iter(jobs.values())), task="rounding", modes=modes, level=backwards)
+            measured = {name: job}
+            places = folders("rounding", measured)
+            if not run(places, timeout, heard, watched)[name].failure:
+                rows, slopes, courses = _compare(graph, batch, results, read_rounding(places[name]))
         # A second look, at what is wrong where it shows in float64.
         compared: tuple[SlopeRow | CourseRow, ...] = (*slopes, *courses)
-        failed: list[Row | SlopeRow | CourseRow] = [row for row in rows if not row.verdict.ok]
-        failed += [row for row in compared if not row.comparison.ok]
-        wrong = dict.fromkeys(row.target for row in failed if row.precision == "float64" and row.target != reference)
-        definition = next((one.name for one in backends().values() if not one.emits and _ready(one)), "")
+        guilty: list[Row | SlopeRow | CourseRow] = [row for row in rows if not row.verdict.ok]
+        guilty += [row for row in compared if not row.comparison.ok]
+        wrong = dict.fromkeys(row.target for row in guilty if row.precision == "float64" and row.target != reference)
         suspects = {
-            target: replace(jobs[target], definition=definition)
-            for target in wrong
-            if definition and chosen[target].emits
+            target: replace(jobs[target], task="search") for target in wrong if definition and chosen[target].emits
         }
         searches: dict[str, Search] = {}
         if suspects:
@@ -141,15 +163,19 @@ def verify(
         slopes=tuple(slopes),
         courses=tuple(courses),
         directions=tuple((target, one) for target, result in results.items() for one in result.directions),
+        singles={target: result.singles for target, result in results.items() if result.singles},
         searches=searches,
         graph=graph,
     )
 
 
 def _compare(
-    graph: Graph, batch: int, results: Mapping[str, Result]
+    graph: Graph, batch: int, results: Mapping[str, Result], moved: Mapping[Mode, Mapping[str, float]]
 ) -> tuple[list[Row], list[SlopeRow], list[CourseRow]]:
-    """Every target against what the first one has in float64, the first one too."""
+    """Every target against what the first one has in float64, the first one too.
+
+    ``moved`` is what rounding makes of each array, where it was measured.
+    """
     rows: list[Row] = []
     slopes: list[SlopeRow] = []
     courses: list[CourseRow] = []
@@ -160,7 +186,16 @@ def _compare(
     for target, result in results.items():
         rows += [
             Row(
-                target, setting, judge(graph, setting, batch, first.outcomes[Setting("float64", setting.mode)], outcome)
+                target,
+                setting,
+                judge(
+                    graph,
+                    setting,
+                    batch,
+                    first.outcomes[Setting("float64", setting.mode)],
+                    outcome,
+                    moved.get(setting.mode),
+                ),
             )
             for setting, outcome in result.outcomes.items()
         ]
@@ -169,7 +204,12 @@ def _compare(
                 target,
                 setting,
                 judge_slopes(
-                    graph, setting, first.slopes[Setting("float64", setting.mode)], seen, first.inexact | result.inexact
+                    graph,
+                    setting,
+                    first.slopes[Setting("float64", setting.mode)],
+                    seen,
+                    first.inexact | result.inexact,
+                    moved.get(setting.mode),
                 ),
             )
             for setting, seen in result.slopes.items()

@@ -2,13 +2,13 @@
 
 In: ``job.json``, ``graph.json``, ``source.py``.  Weights and inputs are drawn on both sides and never written.  Out:
 for each pass, gradient and step an ``.npz``, and ``result.json``, whose presence says that all of it is there; or
-``search.json`` alone.  ``progress`` says how far a process has come.
+``search.json`` or ``rounding.json`` alone.  ``progress`` says how far a process has come.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import sqrt
 from pathlib import Path
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 Level = Literal["forward", "gradient", "train"]
 Mode = Literal["evaluation", "training"]
 Method = Literal["sgd", "adam"]
+Task = Literal["run", "search", "rounding"]
 
+MODES: tuple[Mode, ...] = ("evaluation", "training")
 LEVELS: tuple[Level, ...] = ("forward", "gradient", "train")
 """What can be compared, each with all before it."""
 
@@ -59,6 +61,9 @@ COURSES = (Course("float64", "sgd"), Course("float64", "adam"), Course("float32"
 
 Not Adam in float32: its first step divides each gradient by its own size, and so makes a step of a rounding error.
 """
+
+OUTPUT = "its output"
+"""What the output of a layer alone is called."""
 
 FOLDED = 2**12
 """The most numbers that are kept of a layer's result, and of a weight after a step."""
@@ -118,6 +123,23 @@ class Fault(NamedTuple):
     error: float
 
 
+class Single(NamedTuple):
+    """A layer in float32 alone, on inputs without rounding, against the definition in float64: the largest errors.
+
+    ``alike`` is how many layers of the network it stands for: of the same kind, arguments and shapes.  ``own`` says
+    whether it ran in the network's code, or in code of its own from the same emitter.  ``gradients`` are by what they
+    are called, ``steps`` (the weights after one step of training) by the names of weights.
+    """
+
+    path: str
+    mode: Mode
+    alike: int
+    own: bool
+    output: float
+    gradients: dict[str, float]
+    steps: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What came of running every layer alone; ``unseen`` are the paths of those that the code has in expressions."""
@@ -130,7 +152,10 @@ class Search:
 class Job:
     """What the process of a target is to do.
 
-    ``definition`` is empty, or the backend from whose inputs each layer is to run alone; nothing else is done then.
+    ``run`` makes a `Result`; ``search`` runs every layer alone on what the definition gives it; ``rounding`` measures
+    what rounding makes of the network in these ``modes``, on the definition itself.  ``definition`` is the backend that
+    evaluates the network by definition, empty where there is none.
+    With ``exact_training`` a running variance must be the spec's, whatever the framework's own layer does.
     """
 
     backend: str
@@ -140,14 +165,17 @@ class Job:
     level: Level = "forward"
     steps: int = 5
     definition: str = ""
+    exact_training: bool = False
+    task: Task = "run"
+    modes: Sequence[Mode] = MODES
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a target made of all passes.
 
-    What has no code computes in float64 alone, and has ``directions``.  ``inexact`` has the kinds of layers whose
-    gradient the framework rounds to float32.
+    What has no code computes in float64 alone, and has ``directions``; what has code has ``singles``.  ``inexact`` has
+    the kinds of layers whose gradient the framework rounds to float32.
     """
 
     versions: dict[str, str]
@@ -155,6 +183,7 @@ class Result:
     slopes: dict[Setting, Slopes] = field(default_factory=dict)
     courses: dict[Course, tuple[dict[str, Observation], ...]] = field(default_factory=dict)
     directions: tuple[Direction, ...] = ()
+    singles: tuple[Single, ...] = ()
     inexact: frozenset[str] = frozenset()
 
 
@@ -225,6 +254,7 @@ def write_result(
     slopes: Mapping[Setting, Any],
     courses: Mapping[Course, Any],
     directions: Iterable[Direction],
+    singles: Iterable[Single],
     inexact: Iterable[str],
 ) -> None:
     result = {
@@ -233,6 +263,7 @@ def write_result(
         "slopes": {"-".join(setting): rest for setting, rest in slopes.items()},
         "courses": {"-".join(course): rest for course, rest in courses.items()},
         "directions": list(directions),
+        "singles": list(singles),
         "inexact": sorted(inexact),
     }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
@@ -268,6 +299,7 @@ def read_result(folder: Path) -> Result:
         slopes=slopes,
         courses=courses,
         directions=tuple(Direction(*one) for one in result["directions"]),
+        singles=tuple(Single(*one) for one in result["singles"]),
         inexact=frozenset(result["inexact"]),
     )
 
@@ -280,6 +312,16 @@ def read_search(folder: Path) -> Search:
     """What a process found that ran every layer alone."""
     found = json.loads((folder / "search.json").read_text(encoding="utf-8"))
     return Search(tuple(Fault(*one) for one in found["faults"]), tuple(found["unseen"]))
+
+
+def write_rounding(folder: Path, found: Mapping[Mode, Mapping[str, float]]) -> None:
+    (folder / "rounding.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def read_rounding(folder: Path) -> dict[Mode, dict[str, float]]:
+    """What rounding makes of each array, by mode and name; see `cnnspec.verify.rounding`."""
+    found: dict[Mode, dict[str, float]] = json.loads((folder / "rounding.json").read_text(encoding="utf-8"))
+    return found
 
 
 def write_progress(folder: Path, done: int, of: int) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cnnspec.backend import LayerPass, Runtime, backend
 from cnnspec.graph import Graph, Node
-from cnnspec.verify.comparison import GATES, INEXACT_GATE, NEGLIGIBLE, SMALLEST_PEAK
-from cnnspec.verify.exchange import Direction, Fault, Job, Mode, Search, Setting
+from cnnspec.verify.comparison import DIRECTION_GATE, GATES, INEXACT_GATE, SMALLEST_PEAK, UNIT
+from cnnspec.verify.exchange import MODES, OUTPUT, Direction, Fault, Job, Mode, Search, Setting
 from cnnspec.weights import draw, draw_inputs, generator_for, known
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def slopes_along_directions(
 
     There is a direction for each input, one for all weights together, and one for each of a few weights.
     """
+    import numpy
+
     training = setting.mode == "training"
     state, inputs = draw(graph, job.seed), draw_inputs(graph, job.batch, job.seed)
     cotangents = draw_cotangents(graph, job.batch, job.seed, training=training)
@@ -73,7 +75,6 @@ def slopes_along_directions(
     def length_of(values: Mapping[str, Array], slopes: Mapping[str, Array]) -> float:
         return sqrt(sum(float((slopes[n] ** 2).sum() * (values[n] ** 2).mean()) for n in values))
 
-    longest = max(length_of(inputs, found.inputs), length_of({key: state[key] for key in trainable}, found.state))
     result = []
     for what, names, keys in directions:
         values = {**{name: inputs[name] for name in names}, **{key: state[key] for key in keys}}
@@ -85,18 +86,20 @@ def slopes_along_directions(
             for name, array in values.items()
         }
         slope = sum(float((slopes[name] * along[name]).sum()) for name in values)
-        # What is zero but for rounding is measured against the rest, as gradients are elsewhere.
         length = length_of(values, slopes)
-        length = length if length > NEGLIGIBLE * longest else longest
         error = inf
         for stride in STRIDES:
-            sides = []
+            sides: list[dict[str, Array]] = []
             for sign in (1, -1):
                 moved = {name: values[name] + sign * stride * along[name] for name in values}
                 sides.append(outputs({n: moved[n] for n in names}, {k: moved[k] for k in keys}))
             change = sum(float((cotangents[n] * (sides[0][n] - sides[1][n])).sum()) for n in cotangents)
             difference = abs(change / (2 * stride) - slope)
-            error = min(error, difference / length if length else (0.0 if difference == 0 else inf))
+            # The outputs round: a slope as small as that cannot be told from zero.
+            summed = sum(float(numpy.abs(cotangents[n] * sides[0][n]).sum()) for n in cotangents)
+            smallest = UNIT * summed / stride / DIRECTION_GATE
+            scale = max(length, smallest)
+            error = min(error, difference / scale if scale else (0.0 if difference == 0 else inf))
             if error <= ENOUGH:
                 break
         result.append(Direction(setting.mode, what, error))
@@ -116,8 +119,7 @@ def search(job: Job, graph: Graph, source: str, steps: Counter) -> Search:
     models = definition.build("", graph), runtime.build(source, graph)
     faults: list[Fault] = []
     unseen: dict[str, None] = {}
-    modes: tuple[Mode, ...] = ("evaluation", "training")
-    for mode in modes:
+    for mode in MODES:
         definition.load(models[0], graph, state)
         runtime.load(models[1], graph, state)
         training = mode == "training"
@@ -157,20 +159,24 @@ def search(job: Job, graph: Graph, source: str, steps: Counter) -> Search:
 
 def _faults(node: Node, mode: Mode, expected: LayerPass, given: LayerPass, *, inexact: bool) -> Iterator[Fault]:
     """What of a layer is off by more than the gate, which is looser for gradients that the framework rounds."""
-    pairs: list[tuple[str, Array, Array | None]] = []
+    gate = GATES[Setting("float64", mode)]
+    for what, array, found in paired(expected, given):
+        error = _error(array, found)
+        if error > (INEXACT_GATE if inexact and not what.startswith(OUTPUT) else gate):
+            yield Fault(node.path, mode, what, error)
+
+
+def paired(expected: LayerPass, given: LayerPass) -> Iterator[tuple[str, Array, Array | None]]:
+    """What there is to compare of two passes of one layer, with what it is called; None where the second lacks it."""
     for what, here, there in (
-        ("its output", expected.outputs, given.outputs),
+        (OUTPUT, expected.outputs, given.outputs),
         ("the gradient of its input", expected.inputs, given.inputs),
     ):
         for number, array in enumerate(here):
             suffix = f" {number}" if len(here) > 1 else ""
-            pairs.append((what + suffix, array, there[number] if number < len(there) else None))
-    pairs += [(f"the gradient of `{name}`", array, given.weights.get(name)) for name, array in expected.weights.items()]
-    gate = GATES[Setting("float64", mode)]
-    for what, array, found in pairs:
-        error = _error(array, found)
-        if error > (INEXACT_GATE if inexact and what != "its output" else gate):
-            yield Fault(node.path, mode, what, error)
+            yield what + suffix, array, there[number] if number < len(there) else None
+    for name, array in expected.weights.items():
+        yield f"the gradient of `{name}`", array, given.weights.get(name)
 
 
 def _error(expected: Array, found: Array | None) -> float:

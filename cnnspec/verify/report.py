@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from operator import itemgetter
 from typing import Any
 
 from cnnspec.backend import Precision
 from cnnspec.diagnostics import Diagnostic, render
 from cnnspec.graph import Graph
 from cnnspec.shapes import show
-from cnnspec.verify.comparison import DIRECTION_GATE, GATES, INEXACT_GATE, STEP_GATE, Comparison, Divergence, Verdict
-from cnnspec.verify.exchange import SETTINGS, Course, Direction, Fault, Level, Search, Setting
+from cnnspec.verify.comparison import (
+    ALLOWANCE,
+    DIRECTION_GATE,
+    GATES,
+    GRADIENT_ALLOWANCE,
+    INEXACT_GATE,
+    SINGLE_GATE,
+    SINGLE_STEP_GATE,
+    STEP_GATE,
+    Comparison,
+    Divergence,
+    Verdict,
+)
+from cnnspec.verify.exchange import OUTPUT, SETTINGS, Course, Direction, Fault, Level, Search, Setting, Single
 
 PROBLEMS = 10
 """How many lines of them are shown."""
@@ -86,7 +99,7 @@ class Report:
 
     ``reference`` is the target that all are compared with; empty where none ran.  ``yardstick`` is the one in whose
     float32 rounding that of the others is told; empty where it did not run.  ``definition`` is the backend whose inputs
-    the layers were given in ``searches``, which are by target.
+    the layers were given in ``searches``, which are by target, and which ``singles`` are compared with.
     """
 
     model: str
@@ -102,6 +115,7 @@ class Report:
     slopes: tuple[SlopeRow, ...]
     courses: tuple[CourseRow, ...]
     directions: tuple[tuple[str, Direction], ...]
+    singles: Mapping[str, tuple[Single, ...]]
     searches: Mapping[str, Search]
     graph: Graph
 
@@ -113,6 +127,7 @@ class Report:
             and all(row.verdict.ok for row in self.rows)
             and all(row.comparison.ok for row in self.compared)
             and all(one.error <= DIRECTION_GATE for _, one in self.directions)
+            and not any(map(wrong_of, (one for singles in self.singles.values() for one in singles)))
         )
 
     @property
@@ -148,7 +163,30 @@ class Report:
                 found.append(self._diagnostic(guilty, guilty.verdict.divergence))
             elif guilty is None and not search.faults:
                 found += self._backwards(target.name, search)
+            if not search.faults:
+                found += self._rounded(target.name)
         return tuple(found)
+
+    def _rounded(self, target: str) -> list[Diagnostic]:
+        """The first layer that is wrong in float32 alone."""
+        wrong = [one for one in self.singles.get(target, ()) if wrong_of(one)]
+        if not wrong:
+            return []
+        first, others = wrong[0], list(dict.fromkeys(one.path for one in wrong[1:] if one.path != wrong[0].path))
+        node = next(node for node in self.graph.layers if node.path == first.path)
+        more = f"; so are {', '.join(f'`{path}`' for path in others[:PROBLEMS])}" if others else ""
+        return [
+            Diagnostic(
+                "targets-disagree",
+                f"{target} has `{first.path}` wrong in float32 alone ({first.mode})",
+                node.span,
+                label=", ".join(
+                    f"{what} is off by {_number(error)}, and the gate is {gate:.0e}"
+                    for what, (error, gate) in wrong_of(first).items()
+                ),
+                help=f"it was given inputs without rounding errors that keep away from kinks{more}",
+            )
+        ]
 
     def _alone(self, target: str, search: Search) -> Diagnostic:
         """The first layer that goes wrong by itself."""
@@ -281,12 +319,38 @@ class Report:
                 for target, one in self.directions
                 if one.error > DIRECTION_GATE
             ]
+        lines += self._roundings()
         loose = dict.fromkeys(row.target for row in self.compared if row.comparison.loose)
         lines += [
             f"{target} rounds a constant of gradients to float32: what it touches is judged by {INEXACT_GATE:.0e}"
             for target in loose
             if target != self.reference
         ]
+        return lines
+
+    def _roundings(self) -> list[str]:
+        """What is judged by what rounding makes of it, and why."""
+        lines = []
+        rounding = f"what one rounding of every value makes of {self.definition}'s"
+        for row in self.rows:
+            if row.verdict.excused:
+                most = max(row.verdict.excused.items(), key=itemgetter(1))[0]
+                lines.append(
+                    f"* {row.target} ({' '.join(row.setting)}): {_count(row.verdict.excused, 'array')} judged by"
+                    f" {ALLOWANCE:.0f} times {rounding}, such as `{most}`"
+                )
+        for slope in self.slopes:
+            excused = slope.comparison.excused
+            zero = [name for name, size in excused.items() if size <= 1]
+            other = [name for name, size in excused.items() if size > 1]
+            where = f"{slope.target} ({' '.join(slope.setting)})"
+            if zero:
+                lines.append(f"{where}: zero but for rounding: {_count(zero, 'gradient')}, such as that of `{zero[0]}`")
+            if other:
+                lines.append(
+                    f"{where}: {_count(other, 'gradient')} judged by {GRADIENT_ALLOWANCE:.0f} times {rounding},"
+                    f" such as that of `{other[0]}`"
+                )
         return lines
 
     def _problems(self) -> list[str]:
@@ -317,6 +381,8 @@ class Report:
             errors = _number(verdict.output_error), counted, _number(verdict.state_error)
             gate = f"{GATES[row.setting]:.0e}"
             units = self._units(row, verdict.output_error)
+            if verdict.excused:
+                gate = f"{max(verdict.excused.values()):.0e}*"
             lines.append((row.target, *row.setting, *errors, *units, gate, self._word(row.target, verdict.ok)))
         columns = ("target", "precision", "mode")
         measure = (f"in {self.yardstick}'s",) if self.yardstick else ()
@@ -345,6 +411,24 @@ class Report:
         if lines:
             heading = (*columns, "inputs", "weights", *measure, "gate", "verdict", "worst")
             tables.append(Table("gradients", (heading, *lines)))
+        lines = []
+        for target, singles in self.singles.items():
+            worst = max(singles, key=lambda one: max(error / gate for error, gate in errors_of(one).values()))
+            largest = (
+                max((one.output for one in singles), default=0.0),
+                max((error for one in singles for error in one.gradients.values()), default=0.0),
+                max((error for one in singles for error in one.steps.values()), default=0.0),
+            )
+            stood_for = {one.path: one for one in singles}.values()
+            covered = f"{sum(one.alike for one in stood_for)} of {self.layers} ({len(stood_for)} kinds)"
+            wrong = any(map(wrong_of, singles))
+            gates = f"{SINGLE_GATE:.0e}, {SINGLE_STEP_GATE:.0e}"
+            lines.append(
+                (target, covered, *map(_number, largest), gates, self._word(target, not wrong), worst.path),
+            )
+        if lines:
+            heading = ("target", "layers", "outputs", "gradients", "one step", "gates", "verdict", "worst")
+            tables.append(Table("each layer alone, float32", (heading, *lines)))
         lines = []
         count = max((len(course.comparison.steps) for course in self.courses), default=0)
         for course in self.courses:
@@ -449,6 +533,21 @@ class Report:
                 }
                 for target, one in self.directions
             ],
+            "singles": {
+                target: [
+                    {
+                        "path": one.path,
+                        "mode": one.mode,
+                        "alike": one.alike,
+                        "own": one.own,
+                        "errors": {what: _finite(error) for what, (error, _) in errors_of(one).items()},
+                        "gates": {what: gate for what, (_, gate) in errors_of(one).items()},
+                        "ok": not wrong_of(one),
+                    }
+                    for one in singles
+                ]
+                for target, singles in self.singles.items()
+            },
             "alone": {
                 target: {
                     "faults": [fault._asdict() | {"error": _finite(fault.error)} for fault in search.faults],
@@ -465,6 +564,7 @@ class Report:
             "errors": {name: _finite(error) for name, error in comparison.errors.items()},
             "gate": STEP_GATE if comparison.judged else None,
             "loose": {name: comparison.gate_of(name) for name in sorted(comparison.loose)},
+            "excused": dict(comparison.excused),
             "problems": list(comparison.problems),
             "ok": comparison.ok,
         }
@@ -481,6 +581,7 @@ class Report:
             "errors": {name: _finite(error) for name, error in verdict.errors.items()},
             "yardstick_error": self.unit(row),
             "gate": GATES[row.setting],
+            "excused": dict(verdict.excused),
             "layers_compared": verdict.layers,
             "problems": list(verdict.problems),
             "ok": verdict.ok,
@@ -499,6 +600,24 @@ class Report:
                 ],
             },
         }
+
+
+def errors_of(single: Single) -> dict[str, tuple[float, float]]:
+    """The errors of a layer alone in float32, with their gates, by what they are of."""
+    return {
+        OUTPUT: (single.output, SINGLE_GATE),
+        **{what: (error, SINGLE_STEP_GATE) for what, error in single.gradients.items()},
+        **{f"`{name}` after a step": (error, SINGLE_STEP_GATE) for name, error in single.steps.items()},
+    }
+
+
+def wrong_of(single: Single) -> dict[str, tuple[float, float]]:
+    """Those that are larger than their gates."""
+    return {what: (error, gate) for what, (error, gate) in errors_of(single).items() if not error <= gate}
+
+
+def _count(what: Collection[str], noun: str) -> str:
+    return f"{len(what)} {noun}" + ("s" if len(what) > 1 else "")
 
 
 def _as_text(table: Table) -> str:

@@ -20,8 +20,10 @@ from cnnspec.verify.exchange import (
     Course,
     Direction,
     Job,
+    Mode,
     Outcome,
     Setting,
+    Single,
     Slopes,
     observe,
     read_job,
@@ -29,10 +31,13 @@ from cnnspec.verify.exchange import (
     write_outcome,
     write_progress,
     write_result,
+    write_rounding,
     write_search,
 )
 from cnnspec.verify.optimisers import optimiser
 from cnnspec.verify.probing import draw_cotangents, search, slopes_along_directions
+from cnnspec.verify.rounding import rounding
+from cnnspec.verify.singles import singles
 from cnnspec.weights import draw, draw_inputs, known
 
 if TYPE_CHECKING:
@@ -45,8 +50,11 @@ if TYPE_CHECKING:
 def work(folder: Path) -> None:
     """Do the job in the folder."""
     job, graph, source = read_job(folder)
-    if job.definition:
+    if job.task == "search":
         write_search(folder, search(job, graph, source, Steps(folder, 2 * len(graph.layers))))
+        return
+    if job.task == "rounding":
+        write_rounding(folder, measure(job, graph, Steps(folder, len(job.modes))))
         return
     chosen = backend(job.backend)
     steps = Steps(folder, work_units(job, chosen))
@@ -56,10 +64,13 @@ def work(folder: Path) -> None:
     slopes: dict[Setting, Any] = {}
     courses: dict[Course, Any] = {}
     directions: list[Direction] = []
+    alone: list[Single] = []
     for precision in precisions(chosen):
         runtime = chosen.runtime(job.target, precision)
         versions = runtime.versions()
         inexact |= runtime.single_precision_gradients
+        if job.exact_training:
+            runtime.biased_running_variance = False  # whatever the framework's own layer does
         worker = _Worker(folder, job, graph, runtime, runtime.build(source, graph), precision, steps)
         settings = [setting for setting in SETTINGS if setting.precision == precision]
         plain.update((setting, worker.forward(setting)) for setting in settings)
@@ -70,7 +81,41 @@ def work(folder: Path) -> None:
                     directions += slopes_along_directions(job, graph, runtime, worker.model, setting, steps)
         if job.level == "train":
             courses.update((course, worker.course(course)) for course in COURSES if course.precision == precision)
-    write_result(folder, versions, plain, slopes, courses, directions, inexact)
+        if precision == "float32" and judges_layers(job):
+            alone += singles(job, graph, chosen, backend(job.definition), runtime, worker.model)
+            steps.done()
+    write_result(folder, versions, plain, slopes, courses, directions, alone, inexact)
+
+
+def judges_layers(job: Job) -> bool:
+    """Whether every layer is run alone in float32, which needs the definition."""
+    return job.level != "forward" and bool(job.definition)
+
+
+def measure(job: Job, graph: Graph, steps: Steps) -> dict[Mode, dict[str, float]]:
+    """What rounding makes of the network in the modes of the job, as the definition computes it."""
+    defining = backend(job.definition)
+    runtime = defining.runtime(defining.targets[0], "float64")
+    model = runtime.build("", graph)
+    worker = _Worker(Path(), job, graph, runtime, model, "float64", steps)
+    inputs = worker.inputs(job.seed)
+    found: dict[Mode, dict[str, float]] = {}
+    for mode in job.modes:
+        training = mode == "training"
+        cotangents = worker.cotangents(job.seed, training)
+        runtime.load(model, graph, worker.weights())
+        found[mode] = rounding(
+            runtime,
+            model,
+            graph,
+            inputs,
+            cotangents,
+            training=training,
+            seed=job.seed,
+            backwards=job.level != "forward",
+        )
+        steps.done()
+    return found
 
 
 def precisions(chosen: Backend) -> tuple[Precision, ...]:
@@ -90,6 +135,8 @@ def work_units(job: Job, chosen: Backend) -> int:
             units += settings * (1 if chosen.emits else 2)
         if job.level == "train":
             units += courses * (job.steps if precision == "float64" else 1)
+        if precision == "float32" and judges_layers(job):
+            units += 1
     return units
 
 

@@ -39,16 +39,17 @@ def draw_weight(node: Node, weight: Weight, seed: int) -> Array:
     a hundred batch norms makes rounding errors thousands of times larger, and float32 could not be judged.
     """
     generator = generator_for(seed, node.key(weight))
-    if weight.name == "running_var":
+    name = weight.name.rpartition(".")[2]
+    if name in ("running_var", "variance"):
         return generator.uniform(0.5, 2.0, weight.shape)
-    if weight.name == "running_mean":
+    if name in ("running_mean", "mean"):
         return _off_zero(generator, 0.1, 0.5, weight.shape)
     if isinstance(node.layer, Normalisation):
-        low, high = (0.3, 1.0) if weight.name == "bias" else (0.5, 1.5)
+        low, high = (0.3, 1.0) if name == "bias" else (0.5, 1.5)
         return generator.uniform(low, high, weight.shape)
-    if weight.name == "bias":
+    if name == "bias":
         return _off_zero(generator, 0.05, 0.3, weight.shape)
-    if weight.name == "weight" and len(weight.shape) > 1:
+    if name == "weight" and len(weight.shape) > 1:
         return generator.standard_normal(weight.shape) / sqrt(_fan_in(node, weight.shape))
     return generator.uniform(0.5, 1.0, weight.shape)
 

@@ -46,9 +46,9 @@ def find_format(path: Path, name: str | None) -> WeightFiles:
         hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
         raise UnknownFormat(f"there is no format `{name}`; {hint}")
     for files in known.values():
-        if _suffix(path, files) is not None:
+        if _suffix(path, (*files.suffixes, *files.read_only)) is not None:
             return files
-    suffixes = dict.fromkeys(suffix for files in known.values() for suffix in files.suffixes)
+    suffixes = dict.fromkeys(suffix for files in known.values() for suffix in (*files.suffixes, *files.read_only))
     raise UnknownFormat(f"what kind of file is `{path.name}`? names of weight files end in {', '.join(suffixes)}")
 
 
@@ -95,7 +95,7 @@ def write(
     `Mismatch` where the weights do not fit the graph, `WeightError`, `UnknownFormat`, `MissingPackage` and OSError.
     """
     files = find_format(path, format)
-    suffix = _suffix(path, files)
+    suffix = _suffix(path, files.suffixes)
     if suffix is None:
         raise UnknownFormat(f"the name of such a file ends in {' or '.join(files.suffixes)}, not as `{path.name}`")
     difference = compare(graph, {key: Stored(array.shape, array.copy) for key, array in weights.items()})
@@ -112,10 +112,10 @@ def write(
         fresh.replace(target)
 
 
-def _suffix(path: Path, files: WeightFiles) -> str | None:
-    """Which of the suffixes of a kind of file a name ends in."""
+def _suffix(path: Path, suffixes: Sequence[str]) -> str | None:
+    """Which of the suffixes a name ends in."""
     name = path.name.lower()
-    return next((suffix for suffix in files.suffixes if name.endswith(suffix)), None)
+    return next((suffix for suffix in suffixes if name.endswith(suffix)), None)
 
 
 def _as_float(array: Array, key: str) -> Array:

@@ -34,10 +34,14 @@ class MissingPackage(ImportError):
 
 
 class Stored(NamedTuple):
-    """An array in an open file: its shape in the spec's layout as far as that is known, and how to read it."""
+    """An array in an open file: its shape in the spec's layout as far as that is known, and how to read it.
+
+    ``name`` is what the file calls it, where it was not found by its name.
+    """
 
     shape: tuple[int, ...]
     read: Callable[[], Array]
+    name: str = ""
 
 
 class WeightFiles(ABC):
@@ -45,6 +49,8 @@ class WeightFiles(ABC):
 
     suffixes: tuple[str, ...]
     """How the names of such files end, the usual one first."""
+    read_only: tuple[str, ...] = ()
+    """How those end that can be read, and are not written."""
 
     @abstractmethod
     def open(self, path: Path, graph: Graph) -> AbstractContextManager[Mapping[str, Stored]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -19,11 +19,15 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a spec has and a file lacks, what it has besides, and (in the file, in the spec) where shapes differ."""
+    """What a spec has and a file lacks, what it has besides, and (in the file, in the spec) where shapes differ.
+
+    ``names`` are those of the file for what was not found by its name.
+    """
 
     missing: dict[str, Shape]
     surplus: dict[str, Shape]
     reshaped: dict[str, tuple[Shape, Shape]]
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -58,6 +62,7 @@ def compare(graph: Graph, stored: Mapping[str, Stored]) -> Difference:
             for key, weight in expected.items()
             if key in stored and stored[key].shape != weight.shape
         },
+        names={key: one.name for key, one in stored.items() if one.name},
     )
 
 
@@ -114,6 +119,7 @@ def _listed(difference: Difference) -> list[str]:
     groups = (
         [
             f"`{key}` is {show(found)}, and must be {show(expected)}"
+            + (f"; it was taken to be `{difference.names[key]}`" if key in difference.names else "")
             + ("; is it transposed?" if sorted(found) == sorted(expected) else "")
             for key, (found, expected) in difference.reshaped.items()
         ],

@@ -6,7 +6,7 @@ from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.graph import Graph
-from cnnspec.initialisers import Initialiser
+from cnnspec.initialisers import TRUNCATED_DEVIATION, Initialiser
 from cnnspec.weights.drawing import generator_for
 
 if TYPE_CHECKING:
@@ -49,26 +49,26 @@ def sample(init: Initialiser, shape: tuple[int, ...], generator: numpy.random.Ge
             return generator.uniform(init.value - init.scale, init.value + init.scale, shape)
         case "orthogonal":
             return init.scale * _orthogonal(shape, generator)
-    deviation = sqrt(_variance(init, shape))
-    if init.distribution.endswith("uniform"):
-        limit = sqrt(3) * deviation
-        return generator.uniform(-limit, limit, shape)
-    return generator.normal(0.0, deviation, shape)
+    assert init.scaling is not None
+    fan_in, fan_out = _fans(shape)
+    deviation = init.scaling.deviation(fan_in, fan_out)
+    match init.scaling.form:
+        case "normal":
+            return generator.normal(0.0, deviation, shape)
+        case "truncated_normal":
+            return deviation / TRUNCATED_DEVIATION * _truncated(shape, generator)
+        case "uniform":
+            limit = sqrt(3) * deviation
+            return generator.uniform(-limit, limit, shape)
 
 
-def _variance(init: Initialiser, shape: tuple[int, ...]) -> float:
-    """The variance of an initialiser with fans, which are the first two axes times the kernel.
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The fan in and the fan out of a weight: its first two axes times the kernel.
 
     Those of a transposed convolution are stored the other way round, as the fans of the convolution it transposes are.
     """
     fan_out, fan_in = (size * prod(shape[2:]) for size in shape[:2])
-    match init.distribution.partition("_")[0]:
-        case "glorot":
-            return 2 / (fan_in + fan_out)
-        case "he":
-            return 2 / (fan_out if init.fan == "out" else fan_in)
-        case _:
-            return 1 / fan_in
+    return fan_in, fan_out
 
 
 def _truncated(shape: tuple[int, ...], generator: numpy.random.Generator) -> Array:

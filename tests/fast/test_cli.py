@@ -54,6 +54,25 @@ def write(folder: Path, text: str | bytes, name: str = "net.cnn") -> Path:
 # ---- check ------------------------------------------------------------------------------------------------------
 
 
+def test_check_of_blocks_alone(tmp_path: Path) -> None:
+    blocks = write(tmp_path, "block A(n) {\n    conv(n, 1x1)\n}\n\nblock B {\n    relu\n}\n", "blocks.cnn")
+    result = run("check", blocks)
+    assert result.exit_code == 0
+    assert "blocks.cnn: 2 blocks and no model (A, B)" in result.stdout
+    data = json.loads(run("check", "--json", blocks).stdout)
+    assert data == {"model": None, "blocks": ["A", "B"], "ok": True, "diagnostics": []}
+    assert run("check", "--model", "A", blocks).exit_code == 1
+    assert run("compile", "-b", "torch", blocks).exit_code == 1
+    twice = write(tmp_path, "block A(n) {\n    relu\n}\n\nblock A {\n    relu\n}\n", "twice.cnn")
+    result = run("check", twice)
+    assert result.exit_code == 1
+    assert "duplicate" in result.stderr
+    assert result.stdout == ""
+    unused = write(tmp_path, "block A(n) {\n    relu\n}\n", "unused.cnn")
+    assert "`n` is never used" in run("check", unused).stderr
+    assert run("check", write(tmp_path, "# nothing\n", "empty.cnn")).exit_code == 1
+
+
 def test_check(spec: Path) -> None:
     result = run("check", spec)
     assert result.exit_code == 0
@@ -415,7 +434,7 @@ def test_verify(ok: bool, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stdout == ("agrees\n" if ok else "DISAGREES\n")
     assert result.stderr == ""
     asked = {"targets": ["torch", "keras-jax"], "level": "gradient", "steps": 5, "seed": 7, "batch": 3}
-    assert calls == [{"model": "Net", **asked, "timeout": 600.0, "meter": None}]
+    assert calls == [{"model": "Net", **asked, "timeout": 600.0, "exact_training": False, "meter": None}]
     assert json.loads(run("verify", spec, "--json").stdout) == {"ok": ok}
     assert calls[1]["targets"] is None
 

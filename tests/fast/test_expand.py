@@ -80,6 +80,10 @@ def value(expression: str) -> Any:
         ("[1, 2] == (1, 2)", True),
         ("[1, 2][1]", 2),
         ("[1, 2][-1]", 2),
+        ('"abc"[1] + "abc"[-1]', "bc"),
+        ('len("abc")', 3),
+        ('enumerate("ab", 1)', ((1, "a"), (2, "b"))),
+        ('"{1 + 1}_{same}"', "2_same"),
         ("range(2, 6, 2)", (2, 4)),
         ("range(3, 0, -1)", (3, 2, 1)),
         ("3x32x32", (3, 32, 32)),
@@ -120,6 +124,15 @@ def test_every_function_says_how_it_is_used() -> None:
     [
         ("he_normal", Initialiser(distribution="he_normal")),
         ("he_normal(fan = out)", Initialiser(distribution="he_normal", fan="out")),
+        ("variance_scaling(2)", Initialiser(distribution="variance_scaling", scale=2)),
+        (
+            "variance_scaling(1 / 2, fan = avg, distribution = truncated_normal)",
+            Initialiser(distribution="variance_scaling", scale=0.5, fan="avg", form="truncated_normal"),
+        ),
+        (
+            "variance_scaling(1, out, uniform)",
+            Initialiser(distribution="variance_scaling", fan="out", form="uniform"),
+        ),
         ("truncated_normal(0.02)", Initialiser(distribution="truncated_normal", scale=0.02)),
         ("normal(0.1, 2)", Initialiser(distribution="normal", scale=0.1, value=2)),
         ("uniform(-1, 3)", Initialiser(distribution="uniform", scale=2, value=1)),
@@ -131,6 +144,55 @@ def test_every_function_says_how_it_is_used() -> None:
 def test_initialisers(expression: str, expected: Initialiser) -> None:
     graph = model(f"conv(4, 3x3, init = {expression})")
     assert graph.layers[0].weights[0].init == expected
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "variance_scaling",
+        "variance_scaling()",
+        "variance_scaling(-1)",
+        "variance_scaling(1, fan = same)",
+        "variance_scaling(1, distribution = orthogonal)",
+        "variance_scaling(1, distribution = he_normal)",
+        "he_normal(fan = avg)",
+        "glorot_uniform(fan = out)",
+    ],
+)
+def test_what_is_no_initialiser(expression: str) -> None:
+    assert refusal(f"conv(4, 3x3, init = {expression})") in (["bad-call"], ["bad-argument"])
+
+
+@pytest.mark.parametrize(
+    ("expression", "scale", "shift"),
+    [
+        ("image / 4 - 1", 0.25, -1),
+        ("image * 2 + n", 2, 3),
+        ("(n * image) - 1", 3, -1),
+        ("1 - 2 * image", -2, 1),
+        ("n + image / 2", 0.5, 3),
+        ("normed: image / 4 - 1", 0.25, -1),
+    ],
+)
+def test_a_product_and_a_number_are_one_layer(expression: str, scale: float, shift: float) -> None:
+    (node,) = model("n = 3", expression).layers
+    assert node.layer == LAYERS["scale_shift"](scale=scale, shift=shift)  # type: ignore[call-arg]
+    assert node.path == ("normed" if "normed" in expression else "scale_shift_1")
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("image * 2 + image", ["scale_shift", "add"]),
+        ("(image + 1) * 2", ["scale_shift", "scale_shift"]),
+        ("image * 2 + 1 + 3", ["scale_shift", "scale_shift"]),
+        ("image * image + 1", ["multiply", "scale_shift"]),
+        ("image * 2 + (image -> relu)", ["scale_shift", "relu", "add"]),
+        ("image * 2 + 2 * image", ["scale_shift", "scale_shift", "add"]),
+    ],
+)
+def test_what_else_is_a_layer_for_each_sign(expression: str, expected: list[str]) -> None:
+    assert kinds(model(expression)) == expected
 
 
 # ---- scopes --------------------------------------------------------------------------------------------------------
@@ -162,6 +224,41 @@ def test_groups_see_the_names_around_them() -> None:
 def test_names_are_rebound_from_turn_to_turn() -> None:
     graph = model("n = 1", "x = image", "for _ in range(3) {", "n = n * 2", "x = x -> conv(n, 3x3)", "}", "x")
     assert [show(graph.shape(node.outputs[0])) for node in graph.layers] == ["2x30x30", "4x28x28", "8x26x26"]
+
+
+def test_names_nest_one_level_in_loops() -> None:
+    graph = model(
+        "for i, (width, depth) in enumerate([(4, 1), (8, 2)]) {",
+        "for j in range(depth) {",
+        "conv{i}_{j}: conv(width, 1x1)",
+        "}",
+        "}",
+        "for (a, b), c in [((1, 2), 3)] {",
+        "last{a}{b}{c}: relu",
+        "}",
+    )
+    assert paths(graph) == ["conv0_0", "conv1_0", "conv1_1", "last123"]
+    loop = graph.root.body[0]
+    assert isinstance(loop, Loop)
+    assert loop.turns[1].variables == {"i": 1, "width": 8, "depth": 2}
+    assert refusal("for i, (a, b) in [(1, 2)] {", "relu", "}") == ["not-several"]
+    assert refusal("for i, (a, lambda) in [(1, (2, 3))] {", "relu", "}") == ["bad-name"]
+
+
+def test_a_loop_runs_over_letters() -> None:
+    graph = model(
+        'letters = "ab"', "for letter in letters {", "conv_{letter}: conv(4, 1x1)", "}", "c{letters[1]}: relu"
+    )
+    assert paths(graph) == ["conv_a", "conv_b", "cb"]
+    assert refusal('"ab"[2]', "relu") == ["bad-index"]
+
+
+def test_strings_have_values_in_them() -> None:
+    graph = model('name = "net"', '"{name}_1": relu', 'expect shape("{name}_{0 + 1}") == 3x32x32', 'v = "{name}{2}"')
+    assert paths(graph) == ["net_1"]
+    assert graph.root.names["v"] == "net2"
+    assert refusal('"{image}_1" -> relu') == ["type-mismatch"]
+    assert refusal("relu", 'expect shape("{name}") == 3x32x32') == ["unknown-name"]
 
 
 def test_a_list_grows_in_a_loop() -> None:

@@ -327,7 +327,7 @@ class Author:
         elif kind == 1:
             self.write(self.pick("1", "2_000", "1e-6", "0.5", "3x3", "3x224x224"))
         elif kind == 2:
-            self.write(self.pick("true", "false", '"a"', '"b \\" \\\\"'))
+            self.write(self.pick("true", "false", '"a"', '"a{ i}-{xs[1]}"', '"b \\" \\\\"'))
         elif kind == 3:
             self.write(self.pick("x.channels", "layer1.0.conv1", "a . 1 . 0.in"))
         elif kind in (4, 5, 6):
@@ -400,7 +400,10 @@ class Author:
     def statement(self, depth: int) -> None:
         kind = self.random.randint(0, 9)
         if kind < 3:
+            start = len(self.out)
             self.pipeline(depth, loose=False)
+            if "".join(self.out[start:]).startswith(("-", "+")):
+                self.out.insert(start, "label: ")  # a statement does not begin with a sign
         elif kind < 5:
             self.write(self.pick("x = ", "x  =", "a,b = ", "a , b="))
             self.pipeline(depth, loose=False)
@@ -410,7 +413,7 @@ class Author:
         elif kind == 6:
             self.write(self.pick("input x", "input a ,b", "input  image:1x2x3", "expect params==3"))
         elif kind == 7 and depth > 0:
-            self.write(self.pick("for i in ", "for i ,j  in "))
+            self.write(self.pick("for i in ", "for i ,j  in ", "for i,(j,k ,)  in ", "for(i , j) in "))
             self.expression(depth - 1, loose=False)
             self.write(" ")
             self.body(depth - 1)

@@ -7,13 +7,13 @@ from click.testing import CliRunner
 
 from cnnspec import api
 from cnnspec.cli.fuzz import command
-from cnnspec.fuzz.compare import Answer, differences, relative_error, unexplained
+from cnnspec.fuzz.compare import Answer, differences, sorted_out
 from cnnspec.fuzz.generate import random_spec
 from cnnspec.fuzz.minimise import minimise
 from cnnspec.graph import Graph
 from cnnspec.layers import LAYERS
 
-SEEDS = range(300)
+SEEDS = range(150)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def test_every_seed_is_valid_and_every_layer_is_drawn(graphs: list[Graph]) -> No
 def test_networks_look_like_networks(graphs: list[Graph]) -> None:
     """What the emitters have to plan for: blocks of several uses, loops, parameters, several inputs and outputs."""
     texts = [graph.model_dump_json() for graph in graphs]
-    assert sum("loop" in text for text in texts) > 30
-    assert sum(bool(graph.parameters) for graph in graphs) > 30
-    assert sum(len(graph.inputs) > 1 for graph in graphs) > 10
-    assert sum(len(graph.outputs) > 1 for graph in graphs) > 30
-    assert sum(len(graph.shape(graph.inputs[0].value)) != 3 for graph in graphs) > 30
+    assert sum("loop" in text for text in texts) > 15
+    assert sum(bool(graph.parameters) for graph in graphs) > 15
+    assert sum(len(graph.inputs) > 1 for graph in graphs) > 5
+    assert sum(len(graph.outputs) > 1 for graph in graphs) > 15
+    assert sum(len(graph.shape(graph.inputs[0].value)) != 3 for graph in graphs) > 15
     assert sum(len(graph.layers) for graph in graphs) > 20 * len(graphs)
 
 
@@ -93,16 +93,17 @@ def test_differences_and_what_rounding_explains() -> None:
     import numpy as np
 
     def answer(output: float, gradient: float) -> Answer:
-        numbers = {"output `y`": np.array([1.0, output]), "gradient of `w`": np.array([gradient, 1.0])}
+        numbers = {"output y": np.array([1.0, output]), "gradient w": np.array([gradient, 1.0])}
         return Answer({"evaluation": numbers}, coarse=False)
 
     assert not differences(answer(2.0, 0.5), answer(2.0 + 1e-12, 0.5))
     (found,) = differences(answer(2.0, 0.5), answer(2.0, 0.5 + 1e-8))
-    assert found.name == "gradient of `w`"
-    assert found.error == pytest.approx(1e-8, rel=1e-3)
-    assert list(unexplained([found], {"evaluation": {"gradient of `w`": 1e-12}})) == [found]
-    assert not list(unexplained([found], {"evaluation": {"gradient of `w`": 1e-9}}))
-    assert relative_error(np.zeros(2), np.full(2, 1e-20), 1.0) == pytest.approx(1e-20)
-    assert relative_error(np.zeros(2), np.zeros(3), 1.0) == float("inf")
-    missing = Answer({"evaluation": {"output `y`": np.ones(2)}}, coarse=False)
-    assert [one.error for one in differences(answer(1.0, 1.0), missing)] == [float("inf")]
+    assert found.name == "gradient w"
+    assert found.furthest == pytest.approx(1e-8, rel=1e-3)
+    assert sorted_out([found], {}) == ([found], [])
+    assert sorted_out([found], {"evaluation": {"gradient w": 1e-12}}) == ([found], [])
+    assert sorted_out([found], {"evaluation": {"gradient w": 1e-9}}) == ([], [found])
+    # Where all of it is rounding, nothing is left to compare.
+    assert sorted_out([found], {"evaluation": {"gradient w": 1.0}}) == ([], [])
+    missing = Answer({"evaluation": {"output y": np.ones(2)}}, coarse=False)
+    assert [one.furthest for one in differences(answer(1.0, 1.0), missing)] == [float("inf")]

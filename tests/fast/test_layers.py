@@ -31,7 +31,7 @@ from cnnspec.layers.arrangement import (
     Upsample,
 )
 from cnnspec.layers.base import EVERYTHING, Layer, RuleError, Says, Shape, Symbolic, Window, expects
-from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv
+from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec.layers.dense import Dense
 from cnnspec.layers.normalisation import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from cnnspec.layers.pooling import (
@@ -371,6 +371,11 @@ def test_weights_are_named_shapes() -> None:
 
     assert named(Conv(filters=6, kernel=(3, 2), groups=2), MAP) == {"weight": (6, 2, 3, 2), "bias": (6,)}
     assert named(DepthwiseConv(kernel=3, multiplier=2), MAP) == {"weight": (8, 1, 3, 3), "bias": (8,)}
+    assert named(SeparableConv(filters=6, kernel=3, multiplier=2), MAP) == {
+        "depthwise.weight": (8, 1, 3, 3),
+        "pointwise.weight": (6, 8, 1, 1),
+        "pointwise.bias": (6,),
+    }
     assert named(ConvTranspose(filters=6, kernel=3, groups=2), MAP) == {"weight": (4, 3, 3, 3), "bias": (6,)}
     assert named(Dense(units=5, axis="channels"), MAP) == {"weight": (5, 4), "bias": (5,)}
     assert named(LayerNorm(axes="all"), MAP) == {"weight": MAP, "bias": MAP}
@@ -378,6 +383,7 @@ def test_weights_are_named_shapes() -> None:
     running = {"running_mean": (4,), "running_var": (4,)}
     assert named(BatchNorm(), MAP) == {"weight": (4,), "bias": (4,), **running}
     assert list(named(BatchNorm(affine=False), MAP)) == ["running_mean", "running_var"]
+    assert list(named(BatchNorm(scale=False), MAP)) == ["bias", "running_mean", "running_var"]
 
 
 # Windows
@@ -611,7 +617,7 @@ def test_reference_is_written_from_the_classes() -> None:
             "bias_init = zeros)",
         ),
         (MaxPool, "max_pool(kernel, stride = kernel, pad = 0, dilation = 1, ceil_mode = false)"),
-        (BatchNorm, "batch_norm(eps = 1e-5, momentum = 0.1, affine = true)"),
+        (BatchNorm, "batch_norm(eps = 1e-5, momentum = 0.1, affine = true, scale = true)"),
         (LayerNorm, "layer_norm(axes = channels, eps = 1e-5, affine = true)"),
         (Prelu, "prelu(shared = false, init = 0.25)"),
         (Flatten, "flatten"),

@@ -25,7 +25,7 @@ from cnnspec.weights import draw, draw_inputs
 from cnnspec_reference.definition import DEFINITIONS, Array, Given, Result
 from cnnspec_reference.evaluation import FAMILIES, differentiate, evaluate, gradients
 from support.definitions import evaluate as by_loops
-from support.layer_examples import EXAMPLES, Example
+from support.layer_examples import EXAMPLES, POSITIVE, Example
 
 assert FAMILIES, "imported, so that the table is complete"
 
@@ -46,7 +46,7 @@ def drawn(example: Example) -> tuple[list[Array], dict[str, Array]]:
     for weight in example.layer.weights(*example.inputs):
         values = numbers.uniform(0.5, 2.0, weight.shape)
         signs = numbers.choice([-1, 1], weight.shape)
-        weights[weight.name] = values if weight.name == "running_var" else values * signs
+        weights[weight.name] = values if weight.name in POSITIVE else values * signs
     return inputs, weights
 
 

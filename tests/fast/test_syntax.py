@@ -149,6 +149,8 @@ def show(node: Any) -> str:
             return str(text)
         case tree.String(value=value):
             return repr(value)
+        case tree.Interpolated(parts=parts):
+            return f"'{''.join(part if isinstance(part, str) else f'{{{show(part)}}}' for part in parts)}'"
         case tree.Boolean(value=value):
             return str(value).lower()
         case tree.DimsLiteral(sizes=sizes):
@@ -188,6 +190,8 @@ def show(node: Any) -> str:
             return f"input {show(names)}" + (f": {show(shape)}" if shape else "")
         case tree.Output(name=name, values=values, auxiliary=auxiliary):
             return f"{'auxiliary ' * auxiliary}output {show(name) + ' = ' if name else ''}{show(values)}"
+        case tree.Names(names=names):
+            return f"<{show(names)}>"
         case tree.For(targets=targets, iterable=iterable, body=body):
             return f"for {show(targets)} in {show(iterable)} {{{'; '.join(map(show, body))}}}"
         case tree.If(test=test, body=body, otherwise=otherwise):
@@ -326,6 +330,13 @@ def test_dims() -> None:
         ("f({\n a\n b\n}, c)", "f({a; b} c)"),
         ("a\n  # comment\n\n  -> b  # another\n-> c", "(a -> b -> c)"),
         ("for i, w in [(1, 2)] { a }", "for i w in [<1 2>] {a}"),
+        ("for i, (w, d) in x { a }", "for i <w d> in x {a}"),
+        ("for (a, b,), c in x { a }", "for <a b> c in x {a}"),
+        ("for (a, b) in x { a }", "for <a b> in x {a}"),
+        ('x = "a{i + 1}\\"{b}"', "x = 'a{(i + 1)}\"{b}'"),
+        ("(-x) -> relu", "((- x) -> relu)"),
+        ("y = -x", "y = (- x)"),
+        ("f(\n  -x,\n  a\n  + b\n)", "f((- x) (a + b))"),
         ("if a { b } else if c { d } else { e }", "if a {b} {if c {d} {e}}"),
         ("if a { b } else if c { d }", "if a {b} {if c {d} {}}"),
         ("if (a) { b }", "if a {b} {}"),
@@ -513,6 +524,15 @@ SLIPS = [
     ("for i range(3) { }", "unexpected-token", "range", "`in`"),
     ("auxiliary x", "unexpected-token", "x", "`output`"),
     ("x = if y 1 else 2", "unexpected-token", "1", "`then`"),
+    ("y = a\n    + b", "leading-sign", "+", "in parentheses"),
+    ("y = (a\n + b)\n    # more\n\n    - b -> relu", "leading-sign", "-", "`(-x)`"),
+    ("-x", "leading-sign", "-", "`(-x)`"),
+    ("x -> { -x }", "leading-sign", "-", "`(-x)`"),
+    ("-1 * x", "leading-sign", "-", "`(-x)`"),
+    ("for (i) in x { }", "unexpected-token", ")", "`,`"),
+    ("for i, (a, (b, c)) in x { }", "unexpected-token", "(", "a name"),
+    ('x = "a{b"', "bad-string", '"a{b"', "no partner"),
+    ('x = "a{b c}"', "unexpected-token", "c", "the end"),
     ("x = **k", "unexpected-token", "**", "a layer or value"),
 ]
 

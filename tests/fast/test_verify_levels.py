@@ -13,13 +13,26 @@ import numpy
 import pytest
 
 import cnnspec
-from cnnspec.backend import backends
+from cnnspec.backend import Runtime, backend, backends
 from cnnspec.graph import Graph
 from cnnspec.verify import Report, Unverifiable, as_html, as_markdown, verify
 from cnnspec.verify.certificate import spec_hash
-from cnnspec.verify.comparison import INEXACT_GATE, judge_course, judge_slopes
-from cnnspec.verify.exchange import COURSES, SETTINGS, Course, Setting, Slopes, observe
+from cnnspec.verify.comparison import (
+    GRADIENT_ALLOWANCE,
+    INEXACT_GATE,
+    STEP_GATE,
+    Comparison,
+    Verdict,
+    judge,
+    judge_course,
+    judge_slopes,
+)
+from cnnspec.verify.exchange import COURSES, SETTINGS, Course, Outcome, Setting, Slopes, observe
 from cnnspec.verify.optimisers import Adam, Sgd, clipped
+from cnnspec.verify.probing import draw_cotangents
+from cnnspec.verify.rounding import rounding
+from cnnspec.verify.singles import DISTANCE, KINKS, kinds, side_by_side, spread_out
+from cnnspec.weights import draw, draw_inputs
 from support import toy_backend
 
 SPEC = """
@@ -189,12 +202,139 @@ def test_what_rounding_leaves_of_zero() -> None:
     graph = cnnspec.loads(HARD)
     setting = Setting("float64", "training")
     reference = slopes(large=1.0, zero=1e-16, small=1e-6)
-    assert judge_slopes(graph, setting, reference, slopes(large=1.0, zero=-3e-15, small=1e-6), ()).ok
-    found = judge_slopes(graph, setting, reference, slopes(large=1.0, zero=0.0, small=1.001e-6), ())
+    moved = {"gradient large": 2e-16, "gradient zero": 1e-16, "gradient small": 1e-22}
+
+    def judged(**peaks: float) -> Comparison:
+        return judge_slopes(graph, setting, reference, slopes(**peaks), (), moved)
+
+    close = judged(large=1.0, zero=-3e-15, small=1e-6)
+    assert close.ok
+    assert close.excused == {"zero": pytest.approx(0.001)}
+    assert close.errors["zero"] == pytest.approx(0.031 * STEP_GATE)
+    assert not judge_slopes(graph, setting, reference, slopes(large=1.0, zero=-3e-15, small=1e-6), ()).ok
+    found = judged(large=1.0, zero=0.0, small=1.001e-6)
     assert found.wrong == ("small",)
     assert found.worst == "small"
-    assert not judge_slopes(graph, setting, reference, slopes(large=1.0, zero=1e-9, small=1e-6), ()).ok
-    assert not judge_slopes(graph, setting, reference, slopes(large=numpy.nan, zero=0.0, small=1e-6), ()).ok
+    assert judged(large=1.0, zero=2e-13, small=1e-6).wrong == ("zero",)
+    assert not judged(large=numpy.nan, zero=0.0, small=1e-6).ok
+    # In float32 it is told relative to what cancels.
+    single = Setting("float32", "training")
+    told = judge_slopes(graph, single, reference, slopes(large=1.0, zero=1e-8, small=1e-6), (), moved)
+    assert told.errors["zero"] == pytest.approx(1e-8 / (1e-16 * 2**53))
+
+
+def test_what_rounding_makes_of_a_pass() -> None:
+    graph = cnnspec.loads(HARD)
+    setting = Setting("float32", "training")
+
+    def outcome(value: float) -> Outcome:
+        return Outcome({"output": numpy.full((2, 2), value)}, {}, {}, {}, ())
+
+    def verdict(value: float, moved: dict[str, float] | None) -> Verdict:
+        return judge(graph, setting, 2, outcome(1.0), outcome(value), moved)
+
+    moved = {"output output": 4e-13}
+    assert not verdict(1.0002, None).ok
+    assert verdict(1.0002, moved).ok
+    assert verdict(1.0002, moved).output_error == pytest.approx(2e-4)
+    assert verdict(1.0002, moved).excused == {"output output": pytest.approx(100 * 4e-13 * 2**29)}
+    assert not verdict(1.03, moved).ok
+    assert not verdict(1.0002, {"output output": 1e-16}).ok
+    assert not verdict(1.000001, {"output output": 1e-16}).excused
+
+
+def runtime_for(graph: Graph) -> tuple[Runtime, Any]:
+    runtime = backend("reference").runtime("reference", "float64")
+    model = runtime.build("", graph)
+    runtime.load(model, graph, draw(graph, 0))
+    return runtime, model
+
+
+@pytest.mark.parametrize("norm", ["batch_norm", "instance_norm", "layer_norm", "group_norm(2)"])
+def test_rounding_finds_what_is_zero_by_structure(norm: str) -> None:
+    graph = cnnspec.loads(
+        f"model Zero {{ input image: 3x6x6\n conv: conv(4, 3x3) -> bn: batch_norm -> after: {norm} -> relu"
+        " -> conv(2, 3x3) -> softsign }"
+    )
+    runtime, model = runtime_for(graph)
+    inputs, cotangents = draw_inputs(graph, 3, 0), draw_cotangents(graph, 3, 0, training=True)
+    moved = rounding(runtime, model, graph, inputs, cotangents, training=True, seed=0)
+    found = runtime.gradients(model, graph, inputs, cotangents, training=True)
+    peaks = {f"gradient {key}": float(numpy.abs(values).max()) for key, values in found.state.items()}
+    zero = {name for name, peak in peaks.items() if peak <= GRADIENT_ALLOWANCE * moved[name]}
+    assert "gradient conv.bias" in zero
+    assert zero <= {"gradient conv.bias", "gradient bn.bias", "gradient bn.weight"}
+    after = {name for name in peaks if name.startswith("gradient after")}
+    assert after.isdisjoint(zero)
+    # Everything else moves by rounding alone: its own, some sums of it.
+    rest = peaks.keys() - zero - {"gradient bn.weight"}  # which is near zero, by epsilon
+    assert all(moved[name] < 1e-13 * peaks[name] for name in rest)
+    assert {"output output", "gradient image", "conv", "bn.running_mean", "bn.running_var"} <= moved.keys()
+    assert moved["output output"] < 1e-14
+
+
+def test_layers_alone_are_given_numbers_that_are_safe() -> None:
+    for shape in ((3, 5), (3, 4, 1, 1), (2, 3, 40, 40), (3, 2, 7)):
+        first, second = (spread_out(0, "layer", shape, place, 2) for place in range(2))
+        assert first.dtype == numpy.float32
+        assert first.shape == shape
+        assert not (first == second).any()
+        channels = numpy.moveaxis(first, 1, 0).reshape(shape[1], -1)
+        assert all(len(set(channel)) == len(channel) for channel in channels.tolist())
+        assert (channels.std(axis=1) > 1).all()
+        assert min(float(numpy.abs(first - kink).min()) for kink in KINKS) >= DISTANCE * (1 - 1e-6)
+
+
+def test_layers_that_are_alike_are_one_kind() -> None:
+    text = """
+    model Alike {
+        input image: 3x8x8
+        a = image -> one: conv(4, 3x3, pad = 1) -> relu -> two: conv(4, 3x3, pad = 1) -> relu
+        b = a -> three: conv(4, 3x3, pad = 1) -> relu
+        a + b * parameter([4, 1, 1], init = 0.5)
+    }
+    """
+    graph = cnnspec.loads(text)
+    groups = [[node.path for node in nodes] for nodes in kinds(graph).values()]
+    assert [len(group) for group in groups] == [1, 3, 2, 1, 1]
+    assert ["two", "three"] in groups
+    chosen = [nodes[0] for nodes in kinds(graph).values()]
+    lone = side_by_side(graph, chosen)
+    assert Graph.model_validate_json(lone.model_dump_json()) == lone
+    assert [node.layer for node in lone.layers] == [node.layer for node in chosen]
+    assert len(lone.inputs) == 7
+    state = {
+        there.key(weight): values
+        for node, there in zip(chosen, lone.layers, strict=True)
+        for weight, values in zip(there.weights, (draw(graph, 0)[node.key(one)] for one in node.weights), strict=True)
+    }
+    runtime, _ = runtime_for(graph)
+    model = runtime.build("", lone)
+    runtime.load(model, lone, state)
+    assert len(runtime.forward(model, lone, draw_inputs(lone, 2, 0), training=True).outputs) == len(chosen)
+
+
+def test_a_fault_that_only_a_layer_alone_in_float32_shows(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "norm1", "coarse"))
+    assert all(row.verdict.ok for row in report.rows)
+    assert all(row.comparison.ok for row in report.compared)
+    assert not report.ok
+    (diagnostic,) = report.diagnostics
+    assert diagnostic.message == "toy-b has `norm1` wrong in float32 alone (evaluation)"
+    assert "its output is off by 1.0e-03, and the gate is 1e-05" in diagnostic.label
+    assert run(graph, ("toy-b", "norm1", "coarse"), level="forward").ok
+    data = report.as_json()["singles"]["toy-b"]
+    assert {one["path"]: one["ok"] for one in data}["norm1"] is False
+    # A batch norm is run in both modes, anything else in one.
+    assert len(data) == 7 + 2
+
+
+def test_a_hidden_layer_is_judged_in_code_of_its_own(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "relu1", "hide"))
+    assert report.ok, report.as_text()
+    own = {one.path: one.own for one in report.singles["toy-b"]}
+    assert [path for path, is_own in own.items() if not is_own] == ["relu1"]
+    assert "7 of 7 (7 kinds)" in report.as_text()
 
 
 def test_a_rounded_constant_loosens_what_it_touches_alone() -> None:

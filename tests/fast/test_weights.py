@@ -21,6 +21,7 @@ from cnnspec.cli.application import application
 from cnnspec.graph import Graph
 from cnnspec.weights import Mismatch, MissingPackage, UnknownFormat, WeightError, initial, read, write
 from cnnspec.weights.formats import need
+from cnnspec_keras.reading import match
 
 NET = """
 model Net(classes = 10, deep = false) {
@@ -71,6 +72,25 @@ def write_h5(path: Path, weights: Mapping[str, NDArray[Any]]) -> None:
                 variables[str(number)] = array
         file["layers/dropout/seed_generator/vars/0"] = np.zeros(2, np.uint32)
         file["optimizer/vars/0"] = np.int64(3)
+
+
+def write_old_h5(path: Path, layers: Mapping[str, Mapping[str, NDArray[Any]]], *, whole: bool, text: bool) -> None:
+    """A file as Keras 2 writes it, by hand: arrays by their names, of each layer; strings are bytes there.
+
+    A ``whole`` model is one that `model.save` wrote.
+    """
+
+    def names(given: list[str]) -> NDArray[Any]:
+        return np.array(given, h5py.string_dtype()) if text else np.array([name.encode() for name in given])
+
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights") if whole else file
+        root.attrs["layer_names"] = names(list(layers))
+        for layer, arrays in layers.items():
+            group = root.create_group(layer)
+            group.attrs["weight_names"] = names(list(arrays))
+            for name, array in arrays.items():
+                group[name] = array
 
 
 def assert_same(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> None:
@@ -126,6 +146,165 @@ def test_keras_files_without_keras(tmp_path: Path) -> None:
         archive.writestr("config.json", "no code of this is run")
         archive.write(tmp_path / "net.weights.h5", "model.weights.h5")
     assert_same(read(tmp_path / "net.keras", net()), weights)
+
+
+# As `keras.Sequential` has them where nobody names layers, after others of their classes.
+UNNAMED = """
+model Unnamed(classes = 10) {
+    input x: 3x8x8
+    stem: { conv: conv(4, 3x3) -> bn: batch_norm -> relu }
+    body: conv(4, 1x1) -> conv(4, 1x1) -> separable_conv(4, 3x3, multiplier = 2) -> norm: normalize -> prelu
+    layer_scale = layer_scale: parameter([4, 1, 1], init = 1)
+    global_avg_pool -> flatten -> fc: dense(classes)
+}
+"""
+BY_KEY = {
+    "conv2d_9/kernel:0": "stem.conv.weight",
+    "conv2d_9/bias:0": "stem.conv.bias",
+    "batch_normalization_3/gamma:0": "stem.bn.weight",
+    "batch_normalization_3/beta:0": "stem.bn.bias",
+    "batch_normalization_3/moving_mean:0": "stem.bn.running_mean",
+    "batch_normalization_3/moving_variance:0": "stem.bn.running_var",
+    "conv2d_10/kernel:0": "body.weight",
+    "conv2d_10/bias:0": "body.bias",
+    "conv2d_11/kernel:0": "conv_1.weight",
+    "conv2d_11/bias:0": "conv_1.bias",
+    "separable_conv2d/depthwise_kernel:0": "separable_conv_1.depthwise.weight",
+    "separable_conv2d/pointwise_kernel:0": "separable_conv_1.pointwise.weight",
+    "separable_conv2d/bias:0": "separable_conv_1.pointwise.bias",
+    "normalization_1/mean:0": "norm.mean",
+    "normalization_1/variance:0": "norm.variance",
+    "normalization_1/count:0": "",
+    "p_re_lu_2/alpha:0": "prelu_1.weight",
+    "layer_scale/Variable:0": "layer_scale",
+    "dense_1/kernel:0": "fc.weight",
+    "dense_1/bias:0": "fc.bias",
+}
+"""The names of Keras 2 for the weights of `UNNAMED`, and those of the spec."""
+
+
+def unnamed(**parameters: Any) -> Graph:
+    return cnnspec.loads(UNNAMED, **parameters)
+
+
+def in_keras_order(key: str, array: NDArray[Any]) -> NDArray[Any]:
+    if key == "separable_conv_1.depthwise.weight":
+        return array.reshape(4, 2, 3, 3).transpose(2, 3, 0, 1)
+    if key == "prelu_1.weight":
+        return array.reshape(1, 1, 4)
+    return array.reshape(4) if key == "layer_scale" else array.transpose((*range(2, array.ndim), 1, 0)[-array.ndim :])
+
+
+def unnamed_layers(weights: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, NDArray[Any]]]:
+    layers: dict[str, dict[str, NDArray[Any]]] = {"input_1": {}}
+    for name, key in BY_KEY.items():
+        array = in_keras_order(key, weights[key]) if key else np.int64(0)
+        layers.setdefault(name.partition("/")[0], {})[name] = np.asarray(array)
+    return layers
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["weights", "model"])
+@pytest.mark.parametrize("text", [False, True], ids=["bytes", "text"])
+def test_files_of_keras_2_with_layers_that_nobody_named(whole: bool, text: bool, tmp_path: Path) -> None:
+    weights = initial(unnamed(), 0)
+    assert {*weights} == {*filter(None, BY_KEY.values())}
+    write_old_h5(tmp_path / "net.h5", unnamed_layers(weights), whole=whole, text=text)
+    assert_same(read(tmp_path / "net.h5", unnamed()), weights)
+    # The content tells the kind, whatever the suffix.
+    (tmp_path / "net.h5").rename(tmp_path / "net.weights.h5")
+    assert_same(read(tmp_path / "net.weights.h5", unnamed()), weights)
+
+
+def test_files_of_keras_3_with_layers_that_nobody_named(tmp_path: Path) -> None:
+    weights = initial(unnamed(), 0)
+    with h5py.File(tmp_path / "net.weights.h5", "w") as file:
+        for name, arrays in unnamed_layers(weights).items():
+            # In a group numbered in the file, whose order is that of its letters.
+            variables = file.create_group(f"layers/group_of_{name}/vars")
+            variables.attrs["name"] = name
+            for number, array in enumerate(arrays.values()):
+                variables[str(number)] = array
+    assert_same(read(tmp_path / "net.weights.h5", unnamed()), weights)
+
+
+def test_long_lists_of_names_are_in_parts(tmp_path: Path) -> None:
+    weights = initial(unnamed(), 0)
+    write_old_h5(tmp_path / "net.h5", unnamed_layers(weights), whole=False, text=False)
+    with h5py.File(tmp_path / "net.h5", "a") as file:
+        names = file.attrs["layer_names"]
+        del file.attrs["layer_names"]
+        file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:2], names[2:]
+    assert_same(read(tmp_path / "net.h5", unnamed()), weights)
+
+
+def test_layers_within_a_model_in_the_model(tmp_path: Path) -> None:
+    """They have names of their own; where two have one, neither is known by it."""
+    weights = initial(unnamed(), 0)
+    layers = unnamed_layers(weights)
+    stem = {name: array for layer in ("conv2d_9", "batch_normalization_3") for name, array in layers.pop(layer).items()}
+    write_old_h5(tmp_path / "old.h5", {"stem": stem, **layers}, whole=False, text=False)
+    assert_same(read(tmp_path / "old.h5", unnamed()), weights)
+    with h5py.File(tmp_path / "new.weights.h5", "w") as file:
+        for name, arrays in unnamed_layers(weights).items():
+            variables = file.create_group(f"layers/functional/layers/group_of_{name}/vars")
+            variables.attrs["name"] = name
+            for number, array in enumerate(arrays.values()):
+                variables[str(number)] = array
+    assert_same(read(tmp_path / "new.weights.h5", unnamed()), weights)
+    with h5py.File(tmp_path / "new.weights.h5", "a") as file:
+        file.copy("layers/functional/layers/group_of_dense_1", "layers/group_of_dense_1")
+    with pytest.raises(Mismatch) as caught:
+        read(tmp_path / "new.weights.h5", unnamed())
+    assert {*caught.value.difference.missing} == {"fc.weight", "fc.bias"}
+    assert "layers/functional/layers/group_of_dense_1/0" in caught.value.difference.surplus
+
+
+def test_layers_that_nobody_named_and_that_are_not_as_many(tmp_path: Path) -> None:
+    layers = unnamed_layers(initial(unnamed(), 0))
+    layers["conv2d_12"] = {"conv2d_12/kernel:0": np.zeros((1, 1, 4, 4), np.float32)}
+    write_old_h5(tmp_path / "net.h5", layers, whole=False, text=False)
+    with pytest.raises(Mismatch) as caught:
+        read(tmp_path / "net.h5", unnamed())
+    assert {*caught.value.difference.missing} == {
+        f"{path}.{name}" for path in ("stem.conv", "body", "conv_1") for name in ("weight", "bias")
+    }
+    assert caught.value.difference.surplus["conv2d_12/0"] == (1, 1, 4, 4)
+
+
+def test_layers_that_nobody_named_in_another_shape(tmp_path: Path) -> None:
+    write_old_h5(tmp_path / "net.h5", unnamed_layers(initial(unnamed(classes=7), 0)), whole=False, text=False)
+    with pytest.raises(
+        Mismatch, match=r"`fc\.weight` is 7x4, and must be 10x4; it was taken to be `dense_1/0`"
+    ) as caught:
+        read(tmp_path / "net.h5", unnamed())
+    assert caught.value.difference.reshaped == {"fc.weight": ((7, 4), (10, 4)), "fc.bias": ((7,), (10,))}
+
+
+@pytest.mark.parametrize(
+    ("paths", "names", "order"),
+    [
+        pytest.param(("dense_1", "dense_2"), ("dense_1", "dense_2"), (1, 2), id="the same names"),
+        pytest.param(("dense_2", "dense_1"), ("dense", "dense_1"), (2, 1), id="numbers in both"),
+        pytest.param(("head", "tail"), ("dense_10", "dense_9"), (2, 1), id="numbers are no letters"),
+        pytest.param(("dense", "tail"), ("dense", "dense_1"), (1, 2), id="one name that both have"),
+    ],
+)
+def test_the_order_of_layers_that_nobody_named(
+    paths: tuple[str, str], names: tuple[str, str], order: tuple[int, int], tmp_path: Path
+) -> None:
+    text = f"model Two {{ input x: 2\n {paths[0]}: dense(2, bias = false) -> {paths[1]}: dense(2, bias = false) }}"
+    arrays = {name: {f"{name}/kernel:0": np.full((2, 2), i, np.float32)} for i, name in enumerate(names, 1)}
+    write_old_h5(tmp_path / "two.h5", arrays, whole=False, text=True)
+    found = read(tmp_path / "two.h5", cnnspec.loads(text))
+    assert tuple(int(array[0, 0]) for array in found.values()) == order
+
+
+def test_a_file_of_keras_2_that_lacks_what_it_lists(tmp_path: Path) -> None:
+    write_old_h5(tmp_path / "net.h5", unnamed_layers(initial(unnamed(), 0)), whole=False, text=False)
+    with h5py.File(tmp_path / "net.h5", "a") as file:
+        del file["dense_1/dense_1/bias:0"]
+    with pytest.raises(WeightError, match="has no `dense_1/bias:0` in `dense_1`, and says that it has"):
+        read(tmp_path / "net.h5", unnamed())
 
 
 def test_keras_in_half_precision(tmp_path: Path) -> None:
@@ -275,7 +454,7 @@ def test_hdf5_files_that_are_not_of_keras_3(tmp_path: Path) -> None:
     path = tmp_path / "net.weights.h5"
     with h5py.File(path, "w") as file:
         file["model_weights/conv/kernel:0"] = np.zeros(3)
-    with pytest.raises(WeightError, match="it has no group `layers`"):
+    with pytest.raises(WeightError, match="neither `layers` nor `model_weights`"):
         read(path, net())
     with h5py.File(path, "w") as file:
         file["layers/dense/vars/0"] = np.zeros(3)
@@ -289,7 +468,7 @@ def test_hdf5_links_are_not_followed(tmp_path: Path) -> None:
     path = tmp_path / "net.weights.h5"
     with h5py.File(path, "w") as file:
         file["layers"] = h5py.ExternalLink(str(secret), "layers")
-    with pytest.raises(WeightError, match="it has no group `layers`"):
+    with pytest.raises(WeightError, match="neither `layers` nor `model_weights`"):
         read(path, net())
     with h5py.File(path, "w") as file:
         for name in ("conv2d", "dense"):
@@ -403,3 +582,22 @@ def test_a_spec_from_standard_input(tmp_path: Path) -> None:
     done = CliRunner().invoke(application, arguments, input=NET)
     assert done.exit_code == 1
     assert "`fc.bias` is 7, and must be 10" in done.stderr
+
+
+def test_names_in_keras_with_the_words_of_a_path_in_another_order() -> None:
+    text = """\
+block Cell { left: { conv1: conv(4, 1x1) -> conv2: conv(4, 1x1) } }
+
+model Net {
+    input image: 4x8x8
+
+    cell_1: Cell
+    cell_2: Cell
+    head: conv(4, 1x1)
+}
+"""
+    names = ["conv1_left_cell_1", "cell_2_conv2_left", "conv1_left_cell_3", "left_2_conv_1_cell", "conv2d_5"]
+    assert {name: node.path for name, node in match(cnnspec.loads(text), names).items()} == {
+        "conv1_left_cell_1": "cell_1.left.conv1",
+        "cell_2_conv2_left": "cell_2.left.conv2",
+    }

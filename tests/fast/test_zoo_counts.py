@@ -1,4 +1,4 @@
-"""The shipped specs: they check without a warning, and count and name their weights as torchvision does."""
+"""The shipped specs: they check without a warning, and count and name their weights as their libraries do."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
 import pytest
 
 from cnnspec import api, loading, zoo
 from cnnspec.diagnostics import render
 from cnnspec.expand import stands_alone
-from cnnspec.graph import Graph
+from cnnspec.graph import Graph, Node
 from cnnspec.syntax import tree
+from cnnspec_keras.reading import match
+from cnnspec_keras.weights import in_spec_order
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -77,6 +80,80 @@ def test_every_cnn_of_torchvision_is_compared() -> None:
     assert {row["name"] for row in cnns} == {name.removesuffix("-noaux") for name in REFERENCES}
 
 
+class KerasLayer(NamedTuple):
+    """A layer of keras.applications that has weights; its shapes leave out Normalization's counter, a single number."""
+
+    name: str
+    kind: str
+    shapes: list[tuple[int, ...]]
+
+
+class KerasReference(NamedTuple):
+    """What Keras says of a network.  ``total`` counts running statistics too."""
+
+    total: int
+    trainable: int
+    macs: int
+    layers: list[KerasLayer]
+
+
+def read_keras_references() -> dict[str, KerasReference]:
+    with (DATA / "keras_applications.csv").open(encoding="utf-8", newline="") as file:
+        counts = {row["name"]: row for row in csv.DictReader(file)}
+    found = {}
+    with gzip.open(DATA / "keras_state.jsonl.gz", "rt", encoding="utf-8") as file:
+        for record in map(json.loads, file):
+            row = counts[record["name"]]
+            layers = [
+                KerasLayer(name, kind, [tuple(shape) for shape in shapes if shape])
+                for name, kind, shapes in record["layers"]
+            ]
+            found[record["name"]] = KerasReference(
+                int(row["total_params"]), int(row["trainable"]), int(row["macs"]), layers
+            )
+    return found
+
+
+KERAS_REFERENCES = read_keras_references()
+
+
+@pytest.mark.parametrize("name", KERAS_REFERENCES)
+def test_counts_are_those_of_keras_applications(name: str) -> None:
+    graph = api.load(f"keras/{name}")
+    reference = KERAS_REFERENCES[name]
+    # Keras's Normalization also counts what its statistics were taken from, which no result depends on.
+    counters = sum(layer.kind == "Normalization" for layer in reference.layers)
+    assert graph.params == reference.trainable
+    assert graph.params + graph.buffer_elements + counters == reference.total
+    assert graph.macs == reference.macs
+
+
+@pytest.mark.parametrize("name", KERAS_REFERENCES)
+def test_names_and_shapes_are_those_of_keras_applications(name: str) -> None:
+    """Every layer of Keras's is found by its name, or takes the place of one without a name; none is left."""
+    graph = api.load(f"keras/{name}")
+    layers = KERAS_REFERENCES[name].layers
+    nodes = match(graph, [layer.name for layer in layers if layer.shapes])
+    for layer in layers:
+        if layer.shapes:
+            require_same(layer, nodes.pop(layer.name))
+    assert not nodes
+    assert sum(bool(node.weights) for node in graph.layers) == sum(bool(layer.shapes) for layer in layers)
+
+
+def require_same(layer: KerasLayer, node: Node) -> None:
+    """The variables of a layer of Keras are the weights of this one, with their axes in Keras's order."""
+    for weight, shape in zip(node.weights, layer.shapes, strict=True):
+        found = in_spec_order(node, weight.name, numpy.broadcast_to(0.0, shape)).shape
+        assert found == weight.shape, (layer, node.path, weight.name)
+
+
+def test_every_network_of_keras_applications_is_compared() -> None:
+    names = {network.name.casefold() for network in zoo.by_name().values() if network.library == "keras"}
+    assert len(KERAS_REFERENCES) == 40
+    assert {name.casefold() for name in KERAS_REFERENCES} == names
+
+
 @pytest.mark.parametrize("name", zoo.models())
 def test_check_finds_nothing(name: str) -> None:
     checked = api.check(loading.parse_all(loading.find(name)))
@@ -84,7 +161,9 @@ def test_check_finds_nothing(name: str) -> None:
     assert checked.graph is not None
 
 
-@pytest.mark.parametrize("path", sorted(zoo.folder().rglob("*.cnn")), ids=lambda path: path.relative_to(zoo.folder()).as_posix())
+@pytest.mark.parametrize(
+    "path", sorted(zoo.folder().rglob("*.cnn")), ids=lambda path: path.relative_to(zoo.folder()).as_posix()
+)
 def test_every_model_makes_claims(path: Path) -> None:
     for definition in loading.parse_all(loading.find(str(path))).files[0].definitions:
         claims = [statement for statement in definition.body if isinstance(statement, tree.Expect)]

@@ -15,14 +15,13 @@ from torch import Tensor, nn
 import cnnspec
 from cnnspec import api, loading
 from cnnspec.backend import backend
-from cnnspec.codegen.emission import Place
+from cnnspec.codegen.emission import Place, literal
 from cnnspec.codegen.naming import safe
-from cnnspec.codegen.plan import literal
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Node
 from cnnspec.layers.arrangement import Upsample
 from cnnspec.layers.base import Layer
-from cnnspec.layers.convolution import Conv
+from cnnspec.layers.convolution import Conv, SeparableConv
 from cnnspec.layers.pooling import AvgPool, L2Pool, MaxPool
 from cnnspec_torch.emit import CONTAINER_ATTRIBUTES, MODULE_ATTRIBUTES
 from cnnspec_torch.helpers import HELPERS
@@ -124,9 +123,20 @@ def test_training_with_auxiliary_heads_compiles() -> None:
 
 MORE_LAYERS: list[tuple[Layer, tuple[int, ...]]] = [
     (Conv(filters=4, kernel=3, pad=((1, 0),)), (3, 9)),
+    (SeparableConv(filters=4, kernel=3, pad=((1, 0),)), (3, 9)),
+    (SeparableConv(filters=4, kernel=3, pad=((1, 0), (0, 1), (1, 1))), (3, 9, 8, 7)),
     (MaxPool(kernel=3, stride=2, pad=((1, 0),)), (3, 9)),
     (MaxPool(kernel=3, stride=2, pad=((1, 0), (0, 1), (1, 1))), (3, 9, 8, 7)),
     (AvgPool(kernel=3, stride=2, pad=((1, 0),)), (3, 9)),
+    (Conv(filters=4, kernel=3, pad=((1, 0), (0, 1), (1, 1))), (3, 9, 8, 7)),
+    (Conv(filters=4, kernel=3, stride=2, pad="same"), (3, 8)),
+    (Conv(filters=4, kernel=3, stride=2, pad="same"), (3, 8, 7, 6)),
+    (SeparableConv(filters=4, kernel=3, stride=2, pad="same"), (3, 8)),
+    (SeparableConv(filters=4, kernel=3, stride=2, pad="same"), (3, 8, 7, 6)),
+    (MaxPool(kernel=3, stride=2, pad="same"), (3, 8)),
+    (MaxPool(kernel=3, stride=2, pad="same"), (3, 8, 7, 6)),
+    (AvgPool(kernel=3, stride=2, pad="same"), (3, 8)),
+    (AvgPool(kernel=3, stride=2, pad="same"), (3, 8, 7, 6)),
     (L2Pool(kernel=3, stride=2, pad=1), (3, 9)),
     (L2Pool(kernel=3, stride=2, pad=1), (3, 9, 8, 7)),
     (Upsample(size=(46,), mode="nearest"), (3, 14)),
@@ -164,7 +174,7 @@ def helper_modules() -> dict[str, tuple[nn.Module, Tensor]]:
     return found
 
 
-@pytest.mark.parametrize("name", HELPERS)
+@pytest.mark.parametrize("name", [name for name in HELPERS if not name.islower()])
 def test_every_helper_compiles_and_exports(name: str) -> None:
     module, value = helper_modules()[name]
     module.eval()

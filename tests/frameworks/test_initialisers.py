@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import cnnspec
 from support.initialisers import spec, wrong
@@ -33,14 +34,28 @@ numpy.savez(out, **runtime.state(model, graph))
 """
 
 
-@pytest.mark.parametrize("target", ["torch", "keras-tensorflow"])
-def test_every_initialiser_on_every_kind_of_weight(target: str, tmp_path: Path) -> None:
-    (tmp_path / "net.cnn").write_text(spec(), encoding="utf-8")
+def started(text: str, target: str, folder: Path) -> dict[str, NDArray[np.floating]]:
+    """What the generated code of a spec starts from."""
+    (folder / "net.cnn").write_text(text, encoding="utf-8")
     name = target.partition("-")[0]
-    command = [sys.executable, "-P", "-c", BUILD, name, target, str(tmp_path / "net.cnn"), str(tmp_path / "state.npz")]
+    command = [sys.executable, "-P", "-c", BUILD, name, target, str(folder / "net.cnn"), str(folder / "state.npz")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    graph = cnnspec.loads(spec())
-    with np.load(tmp_path / "state.npz") as state:
-        faults = {key: wrong(weight.init, state[key]) for key, weight in graph.state.items()}
+    with np.load(folder / "state.npz") as state:
+        return dict(state)
+
+
+@pytest.mark.parametrize("target", ["torch", "keras-tensorflow"])
+def test_every_initialiser_on_every_kind_of_weight(target: str, tmp_path: Path) -> None:
+    state = started(spec(), target, tmp_path)
+    faults = {key: wrong(weight.init, state[key]) for key, weight in cnnspec.loads(spec()).state.items()}
     assert not {key: fault for key, fault in faults.items() if fault}
+
+
+@pytest.mark.parametrize("target", ["torch", "keras-tensorflow"])
+def test_equal_layers_start_differently(target: str, tmp_path: Path) -> None:
+    """That a constant of the file is not one initialiser, which would draw the same values again."""
+    layer = "dense(30, init = variance_scaling(2, fan = out, distribution = truncated_normal))"
+    text = f"model Net {{\n    input x: 30\n    first: {layer} -> second: {layer} -> third: {layer}\n}}\n"
+    state = started(text, target, tmp_path)
+    assert len({state[f"{name}.weight"].tobytes() for name in ("first", "second", "third")}) == 3

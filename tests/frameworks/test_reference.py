@@ -11,8 +11,7 @@ import torch
 
 import cnnspec
 from cnnspec.backend import backends
-from cnnspec.codegen.emission import Formula, Place
-from cnnspec.codegen.plan import literal
+from cnnspec.codegen.emission import Formula, Place, literal
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Node
 from cnnspec.layers import activation as act
@@ -24,7 +23,7 @@ from cnnspec_reference.definition import DEFINITIONS, Array, Given
 from cnnspec_reference.evaluation import FAMILIES, evaluate, gradients
 from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS
-from support.layer_examples import EXAMPLES, Example
+from support.layer_examples import EXAMPLES, POSITIVE, Example
 
 assert FAMILIES, "imported, so that the table is complete"
 
@@ -78,7 +77,7 @@ def test_layer_agrees_with_torch(example: Example, training: bool) -> None:
     if isinstance(example.layer, Divide):
         inputs[1] = numbers.uniform(0.5, 2.0, inputs[1].shape)
     weights = {
-        weight.name: numbers.uniform(0.5, 2.0, weight.shape) * (weight.name == "running_var" or numbers.choice([-1, 1]))
+        weight.name: numbers.uniform(0.5, 2.0, weight.shape) * (weight.name in POSITIVE or numbers.choice([-1, 1]))
         for weight in example.layer.weights(*example.inputs)
     }
     cotangents = tuple(numbers.normal(size=(BATCH, *shape)) for shape in example.outputs)

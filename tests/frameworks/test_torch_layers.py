@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from cnnspec.api import loads
-from cnnspec.codegen.emission import Emission, Formula, Place, Unsupported
-from cnnspec.codegen.plan import literal
+from cnnspec.backend import backend
+from cnnspec.codegen.emission import Emission, Formula, Place, Unsupported, literal
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Graph, Node
 from cnnspec.initialisers import Distribution, Initialiser
@@ -37,7 +37,7 @@ from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS, initialisation
 from cnnspec_torch.runtime import TorchRuntime
 from support.definitions import evaluate
-from support.layer_examples import EXAMPLES, Example
+from support.layer_examples import EXAMPLES, POSITIVE, Example
 from support.torchvision_models import torchvision_models
 
 Array = NDArray[np.float64]
@@ -114,7 +114,7 @@ def draw(example: Example) -> tuple[list[Array], dict[str, Array]]:
     weights = {}
     for weight in example.layer.weights(*example.inputs):
         weights[weight.name] = generator.uniform(0.5, 2.0, weight.shape) * generator.choice([-1, 1], weight.shape)
-        if weight.name == "running_var":
+        if weight.name in POSITIVE:
             weights[weight.name] = abs(weights[weight.name])
     return inputs, weights
 
@@ -188,7 +188,7 @@ def test_layer_has_the_same_form_alone_and_among_others(example: Example) -> Non
         (conv.Conv(filters=8, kernel=1, pad="same"), [(4, 7, 6)], "nn.Conv2d(4, 8, 1)", None),
         (conv.Conv(filters=8, kernel=(3, 1), pad=(1, 0)), [(4, 7, 6)], "nn.Conv2d(4, 8, (3, 1), padding=(1, 0))", None),
         (conv.Conv(filters=8, kernel=3, stride=2, pad="same"), [(4, 8, 8)],
-         "PaddedConv2d(4, 8, 3, stride=2, padding=(0, 1, 0, 1))", None),
+         "SameConv2d(4, 8, 3, stride=2)", None),
         (conv.DepthwiseConv(kernel=3, pad=1), [(4, 8, 8)], "nn.Conv2d(4, 4, 3, padding=1, groups=4)", None),
         (conv.ConvTranspose(filters=8, kernel=2, stride=2), [(4, 8, 8)], "nn.ConvTranspose2d(4, 8, 2, stride=2)", None),
         (Dense(units=5), [(6,)], "nn.Linear(6, 5)", None),
@@ -216,7 +216,7 @@ def test_layer_has_the_same_form_alone_and_among_others(example: Example) -> Non
         (arr.Concat(), [(4, 8, 8), (2, 8, 8)], None, "torch.cat((x0, x1), dim=1)"),
         (arr.Mean(axes=(1, 2)), [(4, 8, 8)], "Mean((2, 3), keepdim=True)", "x0.mean(dim=(2, 3), keepdim=True)"),
         (arith.Add(), [(4,), (4,)], None, "x0 + x1"),
-        (arith.ScaleShift(scale=-1.0, shift=1.0), [(4,)], "ScaleShift(-1.0, 1.0)", "1.0 - x0"),
+        (arith.ScaleShift(scale=-1.0, shift=1.0), [(4,)], "ScaleShift(-1.0, 1.0)", "1 - x0"),
         (arith.ScaleShift(shift=-0.5), [(4,)], "ScaleShift(1.0, -0.5)", "x0 - 0.5"),
         (arith.Parameter(shape=(4, 1, 1), init=Initialiser(distribution="constant", value=1e-6)), [],
          "nn.Parameter(torch.full((4, 1, 1), 1e-6))", None),
@@ -301,7 +301,7 @@ def test_parameters_that_start_otherwise_share_a_form() -> None:
 @pytest.mark.parametrize(
     ("layer", "module", "formula"),
     [
-        (conv.Conv(filters=8, kernel=4, pad="same"), "PaddedConv2d(4, 8, 4, padding=(1, 2, 1, 2))", None),
+        (conv.Conv(filters=8, kernel=4, pad="same"), "SameConv2d(4, 8, 4)", None),
         (pool.MaxPool(kernel=3, stride=2, pad=1), "nn.MaxPool2d(3, stride=2, padding=1)", None),
         (arr.Upsample(scale=2), "nn.Upsample(scale_factor=2)", "F.interpolate(x0, scale_factor=2)"),
         (arr.Reshape(shape=(2, -1)), "Reshape(2, -1)", "x0.flatten(1).unflatten(1, (2, -1))"),
@@ -459,7 +459,8 @@ def test_every_helper_is_used_by_an_example() -> None:
     texts += [emit(arr.Upsample(scale=41), (4, 2, 3))[0] or ""]
     used = {text.partition("(")[0] for text in texts}
     # Of the rank's own definitions, one stands for all three: they have one template.
-    assert {re.sub(r"\dd$", "", name) for name in HELPERS} <= {re.sub(r"\dd$", "", name) for name in used}
+    modules = [name for name in HELPERS if not name.islower()]
+    assert {re.sub(r"\dd$", "", name) for name in modules} <= {re.sub(r"\dd$", "", name) for name in used}
 
 
 class _Together(torch.nn.Module):
@@ -601,6 +602,31 @@ def test_vectors_that_start_at_random_are_drawn() -> None:
     init = Initialiser(distribution="uniform", value=0.25, scale=0.125)
     for place in (place_of(act.Prelu(init=init), (4,)), place_of(arith.Parameter(shape=(4,), init=init))):
         assert initialisation(place.node) == [(place.node.weights[0].name, "nn.init.uniform_({}, 0.125, 0.375)")]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (norm.BatchNorm(), norm.BatchNorm(scale=False)),
+        (norm.Normalize(), norm.Normalize(mean=(0.5,) * 4, variance=(2.0,) * 4)),
+    ],
+)
+def test_norms_whose_uses_differ_in_kind(layers: tuple[Layer, Layer]) -> None:
+    with pytest.raises(Unsupported, match="in others"):
+        emit_together(*((layer, (4, 3, 3)) for layer in layers))
+
+
+def test_parts_of_a_layer_start_by_the_rule_for_their_kind() -> None:
+    text = """model Net {
+        input x: 3x6x6
+        conv(4, 3x3, init = he_normal) -> conv(4, 1x1, init = he_normal) -> conv(4, 1x1, init = he_normal)
+        s: separable_conv(5, 3x3, depthwise_init = he_normal, pointwise_init = lecun_normal, bias = false)
+    }"""
+    source = backend("torch").emit(loads(text), [])
+    assert "isinstance(module, nn.Conv2d)" in source
+    assert "isinstance(module, SeparableConv2d)" not in source
+    assert source.count("s.pointwise.weight") == 1
+    assert "s.depthwise.weight" not in source
 
 
 # The runtime

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cnnspec import api, zoo
 from cnnspec.codegen.naming import safe
 from cnnspec_torch.runtime import import_source
-from support.torchvision_models import torchvision_models
+from support.torchvision_models import AUXILIARY, drawn, reference, torchvision_models
 
 FAMILIES = {
     "alexnet": 224,
@@ -98,18 +97,6 @@ SIBLINGS = {
 }
 """The others, on maps that are as small as they can be."""
 ROUNDED_OTHERWISE = {name for name in (*FAMILIES, *SIBLINGS) if name.startswith("convnext")}
-AUXILIARY = {"googlenet": ("logits", "aux2", "aux1"), "inception_v3": ("logits", "aux")}
-
-
-def reference(name: str) -> nn.Module:
-    """Torchvision's network, without values."""
-    options: dict[str, Any] = {}
-    if name in AUXILIARY:
-        options = {"aux_logits": True, "init_weights": False, "transform_input": False}
-    # A RegNet computes its widths with tensors.
-    with torch.device("cpu" if name.startswith("regnet") else "meta"):
-        model: nn.Module = torchvision_models().get_model(name, weights=None, **options)
-    return model
 
 
 def generated(name: str) -> nn.Module:
@@ -120,25 +107,6 @@ def generated(name: str) -> nn.Module:
     with torch.device("meta"):
         model: nn.Module = getattr(import_source(source, graph.name), safe(graph.name))()
     return model
-
-
-def drawn(model: nn.Module) -> dict[str, Tensor]:
-    """A state for a model in which everything counts: running statistics and learned scales included."""
-    generator = torch.Generator().manual_seed(0)
-    state: dict[str, Tensor] = model.state_dict()  # with its version, which MNASNet asks for
-    for key, tensor in state.items():
-        if key.endswith("num_batches_tracked"):
-            state[key] = torch.zeros(tensor.shape, dtype=tensor.dtype)
-        elif key.endswith("running_var"):
-            state[key] = torch.rand(tensor.shape, generator=generator) * 1.5 + 0.5
-        elif key.endswith(("running_mean", "bias")):
-            state[key] = torch.randn(tensor.shape, generator=generator) * 0.2
-        elif tensor.ndim == 1 or "layer_scale" in key:
-            state[key] = torch.rand(tensor.shape, generator=generator) + 0.5
-        else:
-            fan = tensor[0].numel()
-            state[key] = torch.randn(tensor.shape, generator=generator) * (2 / fan) ** 0.5
-    return state
 
 
 def both(name: str) -> tuple[nn.Module, nn.Module]:

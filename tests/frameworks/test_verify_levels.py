@@ -128,6 +128,67 @@ def test_the_layer_at_fault_is_named(graph: Graph, before: str, after: str, what
     assert f"torch has `{first.path}` wrong by itself" in report.as_text()
 
 
+ZERO = """
+model Zero {
+    input image: 3x8x8
+    image -> one: conv(6, 3x3) -> batch_norm -> batch_norm -> relu
+          -> two: conv(6, 3x3) -> batch_norm -> instance_norm -> flatten -> fc: dense(5)
+}
+"""
+
+
+def test_gradients_that_are_zero_but_for_rounding(graph: Graph) -> None:
+    report = checked(cnnspec.loads(ZERO), "torch", "keras-tensorflow", level="train")
+    assert report.ok, report.as_text()
+    for target in ("torch", "keras-tensorflow"):
+        (row,) = (row for row in report.slopes if (row.target, *row.setting) == (target, "float64", "training"))
+        assert {"one.bias", "two.bias"} <= row.comparison.excused.keys()
+        assert all(size <= 1 for size in row.comparison.excused.values())
+    assert "zero but for rounding" in report.as_text()
+
+
+def test_layers_alone_in_float32(graph: Graph) -> None:
+    """Whatever the network's code has in an expression runs in code of its own."""
+    targets = ["torch", "keras-tensorflow"]
+    if not backend("torch").missing("torch-compile"):
+        targets.append("torch-compile")
+    report = checked(graph, *targets)
+    assert report.ok, report.as_text()
+    for target in targets:
+        singles = report.singles[target]
+        assert sum({one.path: one.alike for one in singles}.values()) == len(graph.layers)
+        in_expressions = {one.path for one in singles if not one.own}
+        assert bool(in_expressions) == (target != "keras-tensorflow")
+        assert (len(in_expressions) == len({one.path for one in singles})) == (target == "torch-compile")
+        assert max(one.output for one in singles) < 3e-6
+        assert max(error for one in singles for error in one.gradients.values()) < 3e-5
+        kinds_with_weights = {one.path for one in singles if one.steps}
+        assert {"stem", "bn", "features", "head", "fc"} <= kinds_with_weights
+
+
+def test_norms_over_few_values_in_float32() -> None:
+    """Float32 leaves no digit of the gradient of a norm over two values: its measure is the definition in float32."""
+    text = "model Few { input image: 4x1x2\n instance_norm(affine = true) -> flatten -> dense(3) -> batch_norm }"
+    report = checked(cnnspec.loads(text), "torch", "keras-tensorflow", batch=2)
+    assert report.ok, report.as_text()
+
+
+def test_what_only_float32_shows(graph: Graph) -> None:
+    source = backend("torch").emit(graph, [])
+    short = (
+        "class Short(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return F.leaky_relu(x.bfloat16().float() if x.dtype == torch.float32 else x, 0.1)\n\n\n"
+    )
+    changed = source.replace("nn.LeakyReLU(0.1)", "Short()").replace("class ", f"{short}class ", 1)
+    assert "Short()" in changed
+    report = checked(graph, "torch", sources={"torch": changed})
+    assert all(row.verdict.ok for row in report.rows if row.precision == "float64")
+    assert all(row.comparison.ok for row in report.compared)
+    assert not report.ok
+    assert "torch has `act` wrong in float32 alone" in report.as_text()
+
+
 def test_a_gradient_that_goes_missing_is_seen(graph: Graph) -> None:
     source = backend("torch").emit(graph, [])
     changed = re.sub(r"self\.features\((.*)\)", r"self.features((\1).detach())", source)

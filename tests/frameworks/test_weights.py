@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +37,12 @@ model AllWeights(classes = 5) {
           -> dw3: conv(48, 2x2, pad = 1, groups = 24) -> ln: layer_norm
           -> t1: conv_transpose(10, 3x2, stride = 2) -> in1: instance_norm(affine = true)
           -> t2: conv_transpose(6, 3x3, groups = 2) -> ln2: layer_norm(axes = all)
-          -> d1: dense(7, axis = channels)
+          -> s1: separable_conv(6, 2x2, multiplier = 2) -> bn_unscaled: batch_norm(scale = false)
+          -> s2: separable_conv(5, 1x1, bias = false) -> known: normalize -> d1: dense(7, axis = channels)
     scale = gamma: parameter([7, 1, 1], init = 0.5)
     output main = y * scale -> global_avg_pool -> flatten -> drop: dropout(0.5) -> fc: dense(classes)
-    output l = line -> l1: conv(8, 3, pad = 1) -> l2: depthwise_conv(3) -> l3: conv_transpose(4, 2)
+    output l = line -> l1: conv(8, 3, pad = 1) -> l2: depthwise_conv(3) -> l3: separable_conv(8, 3)
+                    -> l4: conv_transpose(4, 2)
     output v = volume -> v1: conv(8, 2x2x2) -> v2: depthwise_conv(1x2x2) -> v3: conv_transpose(4, 2x2x2)
 }
 """
@@ -78,14 +83,14 @@ from cnnspec_keras.emit import emit
 from cnnspec_keras.saving import save
 
 folder = Path(sys.argv[1])
-for name in sys.argv[2:]:
+for number, name in enumerate(sys.argv[2:]):
     graph, probes = load_for_compiling(loading.find(name))
-    kept = folder / f"{name}.weights.h5"
-    save("keras-tensorflow", graph, emit(graph, probes), read(folder / f"{name}.pt", graph), kept)
-    again = folder / f"{name}.again.safetensors"
+    kept = folder / f"{number}.weights.h5"
+    save("keras-tensorflow", graph, emit(graph, probes), read(folder / f"{number}.pt", graph), kept)
+    again = folder / f"{number}.again.safetensors"
     write(again, graph, read(kept, graph), format="torch")
-    same = again.read_bytes() == (folder / f"{name}.safetensors").read_bytes()
-    for path in folder.glob(f"{name}.*"):
+    same = again.read_bytes() == (folder / f"{number}.safetensors").read_bytes()
+    for path in folder.glob(f"{number}.*"):
         path.unlink()
     print(json.dumps([name, same]), flush=True)
     import keras
@@ -97,11 +102,11 @@ LARGE = 62_000_000
 
 
 def there_and_back(names: list[str], folder: Path) -> None:
-    for name in names:
+    for number, name in enumerate(names):
         graph = cnnspec.load(name)
         weights = initial(graph, 0)
-        write(folder / f"{name}.pt", graph, weights)
-        write(folder / f"{name}.safetensors", graph, weights, format="torch")
+        write(folder / f"{number}.pt", graph, weights)
+        write(folder / f"{number}.safetensors", graph, weights, format="torch")
     done = subprocess.run(
         [sys.executable, "-P", "-c", TO_KERAS, str(folder), *names], capture_output=True, text=True, check=False
     )
@@ -212,6 +217,123 @@ def test_both_a_flag_and_a_number(trained: tuple[Path, dict[str, Any]], tmp_path
     assert "`fc.weight` is 10x1024, and must be 1000x1024" in done.stderr
     assert "--set auxiliary_heads=true" in done.stderr
     assert "--set classes=10" in done.stderr
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_files_as_torchvision_published_them(zipped: bool, tmp_path: Path) -> None:
+    """Years ago: without counters of batches, in PyTorch's first format, and a DenseNet with its first names."""
+    models = torchvision_models()
+    path = tmp_path / "published-0123abcd.pth"
+    for name in ("resnet18", "densenet121"):
+        state = getattr(models, name)(weights=None).state_dict()
+        published = OrderedDict(
+            (re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", key), tensor)
+            for key, tensor in state.items()
+            if not key.endswith("num_batches_tracked")
+        )
+        torch.save(published, path, _use_new_zipfile_serialization=zipped)
+        found = read(path, cnnspec.load(name))
+        assert len(found) == len(published)
+        assert all(np.array_equal(array, state[key].numpy()) for key, array in found.items())
+
+
+BY_KERAS = """
+import sys
+from pathlib import Path
+import keras, numpy
+from keras import layers
+
+folder = Path(sys.argv[1])
+numbers = numpy.random.default_rng(0)
+
+
+@keras.saving.register_keras_serializable()
+class Gain(layers.Layer):
+    def build(self, shape):
+        self.gamma = self.add_weight(shape=(shape[-1],), initializer="ones", name="gamma")
+
+    def call(self, x):
+        return x * self.gamma
+
+
+def unnamed():
+    image = keras.Input((12, 12, 3))
+    layers.Conv2D(1, 1)(image)  # the next one is not the first
+    x = layers.Normalization()(image)
+    x = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization(scale=False)(x)
+    x = layers.ReLU()(x)
+    x = layers.SeparableConv2D(8, 3, padding="same", depth_multiplier=2)(x)
+    x = layers.PReLU(shared_axes=[1, 2])(x)
+    x = Gain(name="gain")(x)
+    x = layers.Conv2D(8, 3, strides=2, padding="same")(x)
+    x = layers.DepthwiseConv2D(3, padding="same")(x)
+    x = layers.Dropout(0.5)(x)
+    x = keras.Sequential([layers.LayerNormalization(epsilon=1e-6), layers.Conv2DTranspose(4, 2, strides=2)])(x)
+    x = layers.Flatten()(x)
+    return keras.Model(image, layers.Dense(5)(x))
+
+
+def mobilenet():
+    return keras.applications.MobileNet(alpha=0.25, weights=None, input_shape=(32, 32, 3), classes=10)
+
+
+for make in (unnamed, mobilenet):
+    name = make.__name__
+    model = make()
+    for variable in model.weights:
+        if variable.dtype == "float32":
+            near = 0.0 if variable.path.endswith("mean") else 1.0
+            if len(variable.shape) == 1:
+                variable.assign(numbers.uniform(near - 0.5, near + 0.5, variable.shape))
+    for layer in model.layers:
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()
+    image = numbers.normal(size=(2, *model.input_shape[1:])).astype("float32")
+    numpy.save(folder / f"{name}_in.npy", image.transpose(0, 3, 1, 2))
+    numpy.save(folder / f"{name}_out.npy", keras.ops.convert_to_numpy(model(image, training=False)))
+    model.save_weights(folder / f"{name}.weights.h5")
+    model.save(folder / f"{name}.keras")
+    model.save(folder / f"{name}.h5")
+"""
+# Flatten goes by rows in Keras, channels last.
+OF_KERAS = """
+model Unnamed {
+    input image: 3x12x12
+    y = image -> normalize -> conv(6, 3x3, stride = 2, pad = same, bias = false)
+              -> batch_norm(eps = 1e-3, momentum = 0.01, scale = false) -> relu
+              -> separable_conv(8, 3x3, pad = same, multiplier = 2) -> prelu
+    gain = gain: parameter([8, 1, 1], init = 1)
+    y * gain -> conv(8, 3x3, stride = 2, pad = same) -> depthwise_conv(3x3, pad = same) -> dropout(0.5)
+    layer_norm(eps = 1e-6) -> conv_transpose(4, 2x2, stride = 2) -> permute([1, 2, 0]) -> flatten -> dense(5)
+}
+"""
+
+
+def test_files_of_models_that_were_built_in_keras(tmp_path: Path) -> None:
+    """Layers without names of their own, and those of keras.applications, in all three kinds of files."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", BY_KERAS, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"KERAS_BACKEND": "torch"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    graphs = {
+        "unnamed": cnnspec.loads(OF_KERAS),
+        "mobilenet": cnnspec.load("keras/mobilenet", inputs={"image": (3, 32, 32)}, alpha=0.25, classes=10),
+    }
+    for name, graph in graphs.items():
+        weights = read(tmp_path / f"{name}.weights.h5", graph)
+        for suffix in (".keras", ".h5"):
+            assert same(read(tmp_path / f"{name}{suffix}", graph), weights)
+        module = cnnspec.build(graph, "torch").eval()
+        module.load_state_dict({key: torch.from_numpy(array) for key, array in weights.items()}, strict=False)
+        with torch.no_grad():
+            found = module(torch.from_numpy(np.load(tmp_path / f"{name}_in.npy"))).numpy()
+        expected = np.load(tmp_path / f"{name}_out.npy")
+        assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max(), name
 
 
 SMALL_NET = "model Small { input x: 3x4x4\n c: conv(4, 3x3) -> bn: batch_norm -> flatten -> fc: dense(2) }"

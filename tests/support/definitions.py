@@ -62,6 +62,21 @@ def _depthwise_conv(layer: Any, weights: Mapping[str, Array], inputs: list[Array
     return _convolve(layer, weights, inputs[0], sizes[0], len(inputs[0]))
 
 
+def _separable_conv(layer: Any, weights: Mapping[str, Array], inputs: list[Array], sizes: Any) -> Array:
+    depthwise, pointwise = weights["depthwise.weight"], weights["pointwise.weight"]
+    filters, middle, *ones = pointwise.shape
+    assert set(ones) == {1}
+    first = _convolve(
+        layer.model_copy(update={"bias": False}),
+        {"weight": depthwise},
+        inputs[0],
+        (middle, *sizes[0][1:]),
+        len(inputs[0]),
+    )
+    out: Array = np.einsum("oi,i...->o...", pointwise.reshape(filters, middle), first)
+    return out + (weights["pointwise.bias"].reshape(-1, *[1] * len(ones)) if layer.bias else 0)
+
+
 def _convolve(layer: Any, weights: Mapping[str, Array], x: Array, size: tuple[int, ...], groups: int) -> Array:
     rank = x.ndim - 1
     kernel, stride, dilation = (_each(value, rank) for value in (layer.kernel, layer.stride, layer.dilation))
@@ -155,7 +170,8 @@ def _adaptive(reduce: Callable[..., Any]) -> Any:
 def _affine(layer: Any, weights: Mapping[str, Array], x: Array) -> Array:
     if not layer.affine:
         return x
-    weight, bias = weights["weight"], weights["bias"]
+    bias = weights["bias"]
+    weight = weights.get("weight", np.ones_like(bias))
     if weight.ndim == 1:
         weight, bias = (array.reshape(-1, *[1] * (x.ndim - 1)) for array in (weight, bias))
     return x * weight + bias
@@ -186,6 +202,13 @@ def _group_norm(layer: Any, weights: Mapping[str, Array], inputs: list[Array], s
 def _instance_norm(layer: Any, weights: Mapping[str, Array], inputs: list[Array], sizes: Any) -> Array:
     (x,) = inputs
     return _affine(layer, weights, _normalise(x, tuple(range(1, x.ndim)), layer.eps))
+
+
+def _normalize(layer: Any, weights: Mapping[str, Array], inputs: list[Array], sizes: Any) -> Array:
+    (x,) = inputs
+    mean = weights["mean"] if layer.mean is None else layer.mean
+    variance = weights["variance"] if layer.variance is None else layer.variance
+    return np.stack([(x[c] - mean[c]) / max(math.sqrt(variance[c]), 1e-7) for c in range(len(x))])
 
 
 def _local_response_norm(layer: Any, weights: Mapping[str, Array], inputs: list[Array], sizes: Any) -> Array:
@@ -306,6 +329,7 @@ _ALPHA, _SCALE = 1.6732632423543772848170429916717, 1.05070098735548049341933498
 _DEFINITIONS: dict[str, Any] = {
     "conv": _conv,
     "depthwise_conv": _depthwise_conv,
+    "separable_conv": _separable_conv,
     "conv_transpose": _conv_transpose,
     "dense": _dense,
     "max_pool": _pooling(lambda inside, counted: inside.max(axis=1)),
@@ -319,6 +343,7 @@ _DEFINITIONS: dict[str, Any] = {
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,
     "instance_norm": _instance_norm,
+    "normalize": _normalize,
     "local_response_norm": _local_response_norm,
     "dropout": lambda layer, weights, inputs, sizes: inputs[0],
     "channel_dropout": lambda layer, weights, inputs, sizes: inputs[0],

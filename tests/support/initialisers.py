@@ -17,6 +17,12 @@ PLAIN = (
 WITH_FANS = (
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "he_uniform(fan = out)", "he_normal(fan = out)",
     "lecun_uniform", "lecun_normal", "orthogonal", "orthogonal(2)",
+    "variance_scaling(0.5)", "variance_scaling(3, fan = avg, distribution = normal)",
+    "variance_scaling(2, distribution = truncated_normal)",
+    "variance_scaling(2, fan = out, distribution = truncated_normal)",
+    "variance_scaling(1, fan = avg, distribution = truncated_normal)",
+    "variance_scaling(1 / 3, fan = out, distribution = uniform)",
+    "variance_scaling(2, fan = avg, distribution = uniform)",
 )  # fmt: skip
 # Fans in and out differ everywhere, and each kernel has tens of thousands of values.
 KERNELS = {
@@ -29,6 +35,8 @@ KERNELS = {
     "depthwise1d": ("long", "depthwise_conv(9, multiplier = 2, {})"),
     "depthwise2d": ("wide", "depthwise_conv(5x5, multiplier = 2, {})"),
     "depthwise3d": ("deep", "depthwise_conv(3x3x3, multiplier = 2, {})"),
+    "separable1d": ("long", "separable_conv(64, 9, multiplier = 2, depthwise_{0}, pointwise_{0})"),
+    "separable2d": ("wide", "separable_conv(64, 5x5, multiplier = 2, depthwise_{0}, pointwise_{0})"),
     "transposed1d": ("line", "conv_transpose(96, 5, stride = 2, {})"),
     "transposed2d": ("map", "conv_transpose(96, 3x3, stride = 2, {})"),
     "transposed3d": ("volume", "conv_transpose(32, 3x3x3, {})"),
@@ -50,6 +58,8 @@ def spec() -> str:
     for number, initialiser in enumerate((*PLAIN, *WITH_FANS)):
         places = KERNELS if initialiser in WITH_FANS else KERNELS | VECTORS
         for kind, (given, layer) in places.items():
+            if initialiser.startswith("orthogonal"):
+                layer = layer.replace("depthwise_{0}, ", "")  # which Keras cannot say
             lines.append(
                 f"    output y_{kind}{number} = {given} -> {kind}{number}: {layer}".format(f"init = {initialiser}")
             )
@@ -79,7 +89,13 @@ def promise(init: Initialiser, shape: tuple[int, ...]) -> Promise:
     fan_out, fan_in = shape[0] * prod(shape[2:]), shape[1] * prod(shape[2:])
     if kind == "orthogonal":
         return Promise(0.0, init.scale / sqrt(max(shape[0], fan_in)), None)
-    fan = {"glorot": (fan_in + fan_out) / 2, "he": fan_out / 2 if init.fan == "out" else fan_in / 2, "lecun": fan_in}
+    fans = {"in": fan_in, "out": fan_out, "avg": (fan_in + fan_out) / 2}
+    if kind == "variance_scaling":
+        deviation = sqrt(init.scale / fans[init.fan])
+        # Cut off at two standard deviations of what it is cut from, of which the cut leaves this much.
+        reach = {"normal": None, "truncated_normal": 2 / 0.87962566103423978, "uniform": sqrt(3)}[init.form]
+        return Promise(0.0, deviation, None if reach is None else reach * deviation)
+    fan = {"glorot": fans["avg"], "he": fans[init.fan] / 2, "lecun": fan_in}
     deviation = 1 / sqrt(fan[kind.partition("_")[0]])
     return Promise(0.0, deviation, sqrt(3) * deviation if kind.endswith("uniform") else None)
 

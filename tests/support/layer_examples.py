@@ -20,6 +20,9 @@ from cnnspec.layers import regularisation as reg
 from cnnspec.layers.base import Layer
 from cnnspec.layers.dense import Dense
 
+POSITIVE = ("running_var", "variance")
+"""The weights that must be positive numbers."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -98,6 +101,18 @@ CONVOLUTIONS = [
     _one(conv.DepthwiseConv(kernel=3, stride=2, pad="same"), MAP, (4, 4, 3), 40, 0, 432),
     _one(conv.DepthwiseConv(kernel=3, multiplier=2), LINE, (8, 7), 32, 0, 168),
     _one(conv.DepthwiseConv(kernel=2), VOLUME, (4, 4, 5, 3), 36, 0, 1920),
+    # separable: 4*m*k + 3*4*m weights, 3 biases
+    _one(conv.SeparableConv(filters=3, kernel=3), MAP, (3, 5, 4), 51, 0, 960),
+    _one(conv.SeparableConv(filters=3, kernel=3, multiplier=2, bias=False), MAP, (3, 5, 4), 96, 0, 1920),
+    _one(conv.SeparableConv(filters=3, kernel=3, pad="same"), MAP, (3, 7, 6), 51, 0, 2016),
+    _one(conv.SeparableConv(filters=3, kernel=3, stride=2, pad="same", bias=False), MAP, (3, 4, 3), 48, 0, 576),
+    _one(conv.SeparableConv(filters=3, kernel=3, stride=2, pad=1), MAP, (3, 4, 3), 51, 0, 576),
+    _one(conv.SeparableConv(filters=3, kernel=(3, 2), pad=((0, 1), (2, 1))), MAP, (3, 6, 8), 39, 0, 1728),
+    _one(conv.SeparableConv(filters=3, kernel=3, stride=(2, 1), pad=1), MAP, (3, 4, 6), 51, 0, 1152),
+    _one(conv.SeparableConv(filters=3, kernel=3, dilation=2, pad="same"), MAP, (3, 7, 6), 51, 0, 2016),
+    _one(conv.SeparableConv(filters=3, kernel=3, stride=2, dilation=2, pad="same"), MAP, (3, 4, 3), 51, 0, 576),
+    _one(conv.SeparableConv(filters=3, kernel=3, multiplier=2, stride=2, pad="same"), LINE, (3, 5), 51, 0, 240),
+    _one(conv.SeparableConv(filters=3, kernel=2), VOLUME, (3, 4, 5, 3), 47, 0, 2640),
     # transposed: U-Net, DCGAN, the decoders' 3/2/1/1, and the rows that frameworks get wrong
     _one(conv.ConvTranspose(filters=3, kernel=2, stride=2), MAP, (3, 14, 12), 51, 0, 2016),
     _one(conv.ConvTranspose(filters=3, kernel=4, stride=2, pad=1), MAP, (3, 14, 12), 195, 0, 8064),
@@ -199,6 +214,8 @@ NORMALISATION = [
     *_same(norm.BatchNorm(), VECTOR, params=12, buffers=12),
     *_same(norm.BatchNorm(eps=1e-3, momentum=0.01), MAP, params=8, buffers=8),
     *_same(norm.BatchNorm(affine=False), MAP, buffers=8),
+    *_same(norm.BatchNorm(scale=False), LINE, MAP, VOLUME, params=4, buffers=8),
+    *_same(norm.BatchNorm(scale=False, momentum=0.01), VECTOR, params=6, buffers=12),
     *_same(norm.LayerNorm(), LINE, MAP, VOLUME, params=8),
     *_same(norm.LayerNorm(), VECTOR, params=12),
     *_same(norm.LayerNorm(eps=1e-6), MAP, params=8),
@@ -212,6 +229,10 @@ NORMALISATION = [
     *_same(norm.GroupNorm(groups=2), VECTOR, params=12),
     *_same(norm.InstanceNorm(), LINE, MAP, VOLUME),
     *_same(norm.InstanceNorm(eps=1e-3, affine=True), MAP, params=8),
+    *_same(norm.Normalize(), LINE, MAP, VOLUME, buffers=8),
+    *_same(norm.Normalize(), VECTOR, buffers=12),
+    *_same(norm.Normalize(mean=(0.3, -0.1, 110.0, 0.0), variance=(0.1, 2.0, 3249.7, 1.0)), LINE, MAP),
+    *_same(norm.Normalize(mean=(0.0,) * 6, variance=(0.0,) * 6), VECTOR),
     *_same(norm.LocalResponseNorm(size=3), LINE, MAP),
     *_same(norm.LocalResponseNorm(size=2, alpha=0.5, beta=0.6, k=2.0), MAP),
     *_same(norm.LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0), MAP),

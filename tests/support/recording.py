@@ -19,9 +19,9 @@ from unittest import mock
 
 import cnnspec_keras.emit
 import cnnspec_torch.emit
-from cnnspec.codegen.emission import REQUIRED, Construct, Emission, Formula, Place
+from cnnspec.codegen.emission import REQUIRED, Construct, Emission, Formula, Place, Sizes, literal
 from cnnspec.codegen.naming import function_name, safe
-from cnnspec.codegen.plan import literal
+from cnnspec.codegen.surroundings import Surroundings
 from cnnspec.graph import Graph, Node, Port
 from cnnspec_keras.helpers import HELPERS as KERAS_HELPERS
 from cnnspec_keras.layers import layer_name
@@ -166,7 +166,9 @@ class Leaf:
                 found = self.world.canonical(args.pop(0))
             elif argument.name in kwargs:
                 found = self.world.canonical(kwargs.pop(argument.name))
-            if found != expected:
+            # A number for all axes says the same as one for each.
+            same = self.evaluate(tuple(argument.value), namespace) if isinstance(argument.value, Sizes) else expected
+            if found not in (expected, same):
                 return f"{argument.name or 'an argument'} is {found}, not {expected}"
         return f"it also has {args} {kwargs}" if args or kwargs else None
 
@@ -187,7 +189,7 @@ def _execute(
         source = source.replace(text.strip("\n"), "")
 
     def load(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        if name in ("collections", "math"):
+        if name in ("collections", "collections.abc", "functools", "math"):
             return __import__(name, globals, locals, fromlist, level)
         if name not in modules:
             raise Deviation(f"the code imports {name}")
@@ -624,7 +626,8 @@ def check(
             if id(node) in told:
                 return [emission for emission, _ in told[id(node)]]
             # In the form that it has beside the other uses of its place.
-            place = Place(node, tuple(one.values[v] for v in node.inputs), tuple(one.values[v] for v in node.outputs))
+            shapes = tuple(one.values[v] for v in node.inputs), tuple(one.values[v] for v in node.outputs)
+            place = Place(node, *shapes, Surroundings(one))
             known = told[id(by_path[node.path])] if node.path in by_path else []
             beside = max((places for _, places in known), key=len, default=[])
             distinct = {(repr(other.node.layer), other.inputs): other for other in beside}

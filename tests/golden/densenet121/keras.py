@@ -7,16 +7,7 @@ Multiply-accumulates: 2,834,161,664
 """
 
 import keras
-from keras import layers, ops
-
-
-@keras.saving.register_keras_serializable(package="cnnspec")
-class InfinityPadding2D(layers.ZeroPadding2D):
-    """Pads a map with minus infinity, which is never the largest value."""
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        padding = ((0, 0), *self.padding, (0, 0))
-        return ops.pad(x, padding, constant_values=float("-inf"))
+from keras import layers
 
 
 def dense_layer(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
@@ -55,7 +46,7 @@ def densenet121(classes: int = 1000) -> keras.Model:
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="features_conv0")(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_norm0")(x)
     x = layers.ReLU(name="features_relu0")(x)  # 112x112x64
-    x = InfinityPadding2D(1, name="features_pool0_pad")(x)
+    x = layers.ZeroPadding2D(1, name="features_pool0_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="features_pool0")(x)  # 56x56x64
     x = dense_block(x, 6, name="features_denseblock1")  # 56x56x256
     x = transition(x, name="features_transition1")  # 28x28x128
@@ -66,7 +57,6 @@ def densenet121(classes: int = 1000) -> keras.Model:
     x = dense_block(x, 16, name="features_denseblock4")  # 7x7x1024
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_norm5")(x)
     x = layers.ReLU(name="relu_1")(x)  # 7x7x1024
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
-    x = layers.Flatten(name="flatten_1")(x)  # 1024
+    x = layers.GlobalAveragePooling2D(name="global_avg_pool_1")(x)  # 1024
     x = layers.Dense(classes, name="classifier")(x)  # 1000
     return keras.Model(image, x, name="densenet121")

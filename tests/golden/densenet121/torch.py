@@ -44,7 +44,7 @@ class DenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for i in range(self.depth):
-            y = self.get_submodule(f"denselayer{i + 1}")(x)
+            y = getattr(self, f"denselayer{i + 1}")(x)
             x = torch.cat((x, y), dim=1)
         return x
 
@@ -71,20 +71,18 @@ class DenseNet121(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             OrderedDict(
-                [
-                    ("conv0", nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)),
-                    ("norm0", nn.BatchNorm2d(64, eps=1e-5, momentum=0.1)),
-                    ("relu0", nn.ReLU()),
-                    ("pool0", nn.MaxPool2d(3, stride=2, padding=1)),
-                    ("denseblock1", DenseBlock(64, 6)),
-                    ("transition1", Transition(256)),
-                    ("denseblock2", DenseBlock(128, 12)),
-                    ("transition2", Transition(512)),
-                    ("denseblock3", DenseBlock(256, 24)),
-                    ("transition3", Transition(1024)),
-                    ("denseblock4", DenseBlock(512, 16)),
-                    ("norm5", nn.BatchNorm2d(1024, eps=1e-5, momentum=0.1)),
-                ],
+                conv0=nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
+                norm0=nn.BatchNorm2d(64, eps=1e-5, momentum=0.1),
+                relu0=nn.ReLU(),
+                pool0=nn.MaxPool2d(3, stride=2, padding=1),
+                denseblock1=DenseBlock(64, 6),
+                transition1=Transition(256),
+                denseblock2=DenseBlock(128, 12),
+                transition2=Transition(512),
+                denseblock3=DenseBlock(256, 24),
+                transition3=Transition(1024),
+                denseblock4=DenseBlock(512, 16),
+                norm5=nn.BatchNorm2d(1024, eps=1e-5, momentum=0.1),
             ),
         )
         self.classifier = nn.Linear(1024, classes)

@@ -74,11 +74,7 @@ def googlenet(classes: int = 1000) -> keras.Model:
     logits = layers.MaxPooling2D(2, name="maxpool4")(logits)  # 7x7x832
     logits = inception(logits, 256, 160, 320, 32, 128, 128, name="inception5a")
     logits = inception(logits, 384, 192, 384, 48, 128, 128, name="inception5b")
-    logits = layers.GlobalAveragePooling2D(
-        keepdims=True,
-        name="global_avg_pool_1",
-    )(logits)
-    logits = layers.Flatten(name="flatten_1")(logits)  # 1024
+    logits = layers.GlobalAveragePooling2D(name="global_avg_pool_1")(logits)  # 1024
     logits = layers.Dropout(0.2, name="dropout_1")(logits)  # 1024
     logits = layers.Dense(classes, name="fc")(logits)  # 1000
     return keras.Model(image, logits, name="googlenet")

@@ -67,8 +67,7 @@ def mobilenet_v2(classes: int = 1000) -> keras.Model:
     x = layers.Conv2D(1280, 1, use_bias=False, name="features_18_0")(x)  # 7x7x1280
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_18_1")(x)
     x = layers.ReLU(6.0, name="features_18_2")(x)  # 7x7x1280
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
-    x = layers.Flatten(name="flatten_1")(x)  # 1280
+    x = layers.GlobalAveragePooling2D(name="global_avg_pool_1")(x)  # 1280
     x = layers.Dropout(0.2, name="classifier_0")(x)  # 1280
     x = layers.Dense(classes, name="classifier_1")(x)  # 1000
     return keras.Model(image, x, name="mobilenet_v2")

@@ -7,16 +7,7 @@ Multiply-accumulates: 1,814,073,344
 """
 
 import keras
-from keras import layers, ops
-
-
-@keras.saving.register_keras_serializable(package="cnnspec")
-class InfinityPadding2D(layers.ZeroPadding2D):
-    """Pads a map with minus infinity, which is never the largest value."""
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        padding = ((0, 0), *self.padding, (0, 0))
-        return ops.pad(x, padding, constant_values=float("-inf"))
+from keras import layers
 
 
 def basic_block(
@@ -47,7 +38,7 @@ def resnet18(classes: int = 1000) -> keras.Model:
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="conv1")(x)  # 112x112x64
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="bn1")(x)
     x = layers.ReLU(name="relu_1")(x)  # 112x112x64
-    x = InfinityPadding2D(1, name="max_pool_1_pad")(x)
+    x = layers.ZeroPadding2D(1, name="max_pool_1_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="max_pool_1")(x)  # 56x56x64
     x = basic_block(x, 64, name="layer1_0")  # 56x56x64
     x = basic_block(x, 64, name="layer1_1")  # 56x56x64
@@ -57,7 +48,6 @@ def resnet18(classes: int = 1000) -> keras.Model:
     x = basic_block(x, 256, name="layer3_1")  # 14x14x256
     x = basic_block(x, 512, stride=2, name="layer4_0")  # 7x7x512
     x = basic_block(x, 512, name="layer4_1")  # 7x7x512
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
-    x = layers.Flatten(name="flatten_1")(x)  # 512
+    x = layers.GlobalAveragePooling2D(name="global_avg_pool_1")(x)  # 512
     x = layers.Dense(classes, name="fc")(x)  # 1000
     return keras.Model(image, x, name="resnet18")

@@ -11,15 +11,6 @@ from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable(package="cnnspec")
-class InfinityPadding2D(layers.ZeroPadding2D):
-    """Pads a map with minus infinity, which is never the largest value."""
-
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        padding = ((0, 0), *self.padding, (0, 0))
-        return ops.pad(x, padding, constant_values=float("-inf"))
-
-
-@keras.saving.register_keras_serializable(package="cnnspec")
 class ChannelShuffle(layers.Layer):
     """Interleaves the channels of `groups` groups."""
 
@@ -133,7 +124,7 @@ def shufflenet_v2_x1_0(classes: int = 1000) -> keras.Model:
     x = layers.Conv2D(24, 3, strides=2, use_bias=False, name="conv1_0")(x)  # 112x112x24
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="conv1_1")(x)
     x = layers.ReLU(name="conv1_2")(x)  # 112x112x24
-    x = InfinityPadding2D(1, name="maxpool_pad")(x)
+    x = layers.ZeroPadding2D(1, name="maxpool_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="maxpool")(x)  # 56x56x24
     x = downsampling_unit(x, 116, name="stage2_0")  # 28x28x116
     for i in range(3):
@@ -147,7 +138,6 @@ def shufflenet_v2_x1_0(classes: int = 1000) -> keras.Model:
     x = layers.Conv2D(1024, 1, use_bias=False, name="conv5_0")(x)  # 7x7x1024
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="conv5_1")(x)
     x = layers.ReLU(name="conv5_2")(x)  # 7x7x1024
-    x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
-    x = layers.Flatten(name="flatten_1")(x)  # 1024
+    x = layers.GlobalAveragePooling2D(name="global_avg_pool_1")(x)  # 1024
     x = layers.Dense(classes, name="fc")(x)  # 1000
     return keras.Model(image, x, name="shufflenet_v2_x1_0")

@@ -1,0 +1,277 @@
+"""All uses of a block beside each other, part by part: where they agree, and where they cannot share one definition."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cnnspec.codegen.dialect import Dialect
+from cnnspec.codegen.emission import Emission, Maker, Place, literal
+from cnnspec.codegen.pieces import Piece
+from cnnspec.codegen.surroundings import Surroundings
+from cnnspec.diagnostics import Span
+from cnnspec.graph import Graph, Loop, Node, Scope, Turn
+
+
+class Differ(Exception):
+    """Uses of a block that one piece of code cannot serve."""
+
+
+class Restart(Exception):
+    """A loop must be written out; planning starts again."""
+
+    def __init__(self, loop: object) -> None:
+        super().__init__(loop)
+        self.loop = loop
+
+
+@dataclass(slots=True)
+class Slot:
+    """One part of a body in all its uses; ``pieces`` has None where a use does not have it."""
+
+    kind: Literal["node", "scope", "branch", "loop"]
+    key: tuple[object, ...]
+    pieces: dict[int, Piece]
+    bodies: list[Body] = field(default_factory=list)
+    emissions: dict[int, Emission] = field(default_factory=dict)
+    makers: dict[int, Maker] = field(default_factory=dict)
+    """Where uses have layers of other kinds here: what makes each, or is each."""
+    nameless: bool = False
+    """Whether these are functions, rather than what makes objects."""
+    sides: dict[int, int] = field(default_factory=dict)
+    """For a branch: the body that each context takes."""
+
+
+@dataclass(slots=True)
+class Body:
+    """A body in all its uses.
+
+    ``contexts`` lists them; ``parent`` maps each to its context in the surrounding body, ``turn`` to its turn if the
+    body is a loop's, and ``graph`` to its graph.
+    """
+
+    contexts: list[int]
+    graph: dict[int, int]
+    slots: list[Slot] = field(default_factory=list)
+    outer: Body | None = None
+    parent: dict[int, int] = field(default_factory=dict)
+    turn: dict[int, int] | None = None
+    variable: str = ""
+    positional: bool = False
+    """Whether its parts, none of which has a name of its own, are known by their place alone."""
+
+
+class Aligner:
+    """Lays the uses of a body beside each other, with what the target makes of each layer."""
+
+    def __init__(self, graphs: Sequence[Graph], dialect: Dialect, is_routine: Callable[[Piece], bool]) -> None:
+        """``is_routine`` tells which scopes have a definition of their own: their insides are not looked at."""
+        self.graphs = graphs
+        self.surroundings = list(map(Surroundings, graphs))
+        self.dialect = dialect
+        self.is_routine = is_routine
+
+    def fill(self, body: Body, sequences: dict[int, list[Piece]]) -> None:
+        body.slots = align(sequences)
+        for slot in body.slots:
+            whole = len(slot.pieces) == len(body.contexts)
+            match slot.kind:
+                case "node":
+                    if not whole:
+                        raise Differ("a layer that not every use has")
+                    self._describe(slot, body)
+                case "scope":
+                    if not whole:
+                        raise Differ("a block that not every use has")
+                    some = next(iter(slot.pieces.values()))
+                    if not self.is_routine(some):
+                        inner = Body(
+                            list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts}
+                        )
+                        inner.positional = self.dialect.opaque() and all(
+                            _by_position(piece.body) for piece in slot.pieces.values()
+                        )
+                        self.fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
+                        slot.bodies = [inner]
+                case "branch":
+                    slot.sides = self._sides(slot, body)
+                    for side in (0, 1):
+                        takers = [c for c in body.contexts if slot.sides[c] == side]
+                        inner = Body(
+                            takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers}
+                        )
+                        inner.positional = body.positional
+                        self.fill(inner, {c: slot.pieces[c].body if c in slot.pieces else [] for c in takers})
+                        slot.bodies.append(inner)
+                case "loop":
+                    self._fill_loop(slot, body)
+
+    @staticmethod
+    def _sides(slot: Slot, body: Body) -> dict[int, int]:
+        """Which side of a choice each use takes; those that do nothing there take one on which nothing must be done."""
+        sides = {c: piece.taken for c, piece in slot.pieces.items()}
+        if len(sides) < len(body.contexts):
+            parts: tuple[list[Piece], list[Piece]] = ([], [])
+            for piece in slot.pieces.values():
+                parts[piece.taken].extend(piece.body)
+            idle = [side for side in (1, 0) if all(part.kind in ("branch", "loop") for part in parts[side])]
+            if not idle:
+                raise Differ("a choice of which some uses have neither side")
+            sides |= {c: min(idle, key=lambda side: len(parts[side])) for c in body.contexts if c not in sides}
+        return sides
+
+    def _fill_loop(self, slot: Slot, body: Body) -> None:
+        inner = Body([], {}, outer=body, turn={}, positional=body.positional)
+        sequences = {}
+        assert inner.turn is not None
+        for context, piece in slot.pieces.items():
+            for turn, one in enumerate(piece.turns):
+                number = len(inner.contexts)
+                inner.contexts.append(number)
+                inner.graph[number] = body.graph[context]
+                inner.parent[number] = context
+                inner.turn[number] = turn
+                sequences[number] = one
+        try:
+            self.fill(inner, sequences)
+        except Differ:
+            raise Restart(slot.key[1]) from None
+        slot.bodies = [inner]
+
+    def _describe(self, slot: Slot, body: Body) -> None:
+        places = []
+        for context in body.contexts:
+            node = slot.pieces[context].node
+            assert node is not None
+            around = self.surroundings[body.graph[context]]
+            values = around.graph.values
+            shapes = tuple(values[v] for v in node.inputs), tuple(values[v] for v in node.outputs)
+            places.append(Place(node, *shapes, around))
+        kinds = {type(place.node.layer) for place in places}
+        for kind in kinds:
+            alike = [c for c, place in zip(body.contexts, places, strict=True) if type(place.node.layer) is kind]
+            some = [place for place in places if type(place.node.layer) is kind]
+            slot.emissions |= dict(zip(alike, self.dialect.describe(some), strict=True))
+        if len(kinds) > 1:
+            # The usual labels, `relu_1`, are of the kind: an object has another name in each use, a function has none.
+            slot.nameless = not body.positional and len({skeleton(p.label) for p in slot.pieces.values()}) > 1
+            for context, emission in slot.emissions.items():
+                slot.makers[context] = self._maker(emission, slot.pieces[context], slot.nameless)
+
+    def _maker(self, emission: Emission, piece: Piece, nameless: bool) -> Maker:
+        """A layer that a block takes as an argument: one step without weights, whose shapes the block would decide."""
+        assert piece.node is not None
+        if len(emission.stages) == 1 and not piece.node.weights:
+            module, formula = emission.stages[0].module, emission.stages[0].formula
+            if nameless and formula is not None and not piece.named and self.dialect.value_class:
+                values = {name: literal(value) for name, value in formula.values.items()}
+                call = re.fullmatch(r"([\w.]+)\(\{0\}((?:, \w+=[^,]+)*)\)", formula.pattern)
+                if call is not None:
+                    text = f"partial({call[1]}{call[2].format(**values)})" if call[2] else call[1]
+                    type = f"Callable[[{self.dialect.value_class}], {self.dialect.value_class}]"
+                    return Maker(text, type, formula.helper)
+            elif not nameless and module is not None:
+                inner = literal(module).removeprefix(f"{module.callee}(").removesuffix(")")
+                if inner:
+                    made = f"Callable[..., {self.dialect.layer_class}]"
+                    return Maker(f"partial({module.callee}, {inner})", made, module.helper)
+                return Maker(module.callee, f"type[{self.dialect.layer_class}]", module.helper)
+        raise Differ("other layers in other uses, which nothing that a block could take makes")
+
+
+def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
+    """Merge the parts of several uses into one sequence that has the order of each, equal parts together.
+
+    Parts that no use orders have the order of the spec.
+    """
+    slots: dict[tuple[object, ...], Slot] = {}
+    following: dict[tuple[object, ...], set[tuple[object, ...]]] = {}
+    for context, sequence in sequences.items():
+        for piece in sequence:
+            slot = slots.setdefault(piece.key, Slot(piece.kind, piece.key, {}))
+            if context in slot.pieces:
+                raise Differ("one place of the spec twice in a body")
+            slot.pieces[context] = piece
+        for before, after in itertools.pairwise(sequence):
+            following.setdefault(before.key, set()).add(after.key)
+    waits = Counter(key for keys in following.values() for key in keys)
+    numbers = {key: number for number, key in enumerate(slots)}
+    ready = [(_place(key), numbers[key], key) for key in slots if not waits[key]]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, _, key = heapq.heappop(ready)
+        found.append(slots[key])
+        for after_key in following.get(key, ()):
+            waits[after_key] -= 1
+            if not waits[after_key]:
+                heapq.heappush(ready, (_place(after_key), numbers[after_key], after_key))
+    if len(found) < len(slots):
+        raise Differ("parts in another order in other uses")
+    return _with_alternatives(found)
+
+
+def _place(key: tuple[Any, ...]) -> Span:
+    """Where the spec has a part; of a container, its first part."""
+    return _place(key[2]) if key[0] == "container" else key[1]
+
+
+def _with_alternatives(slots: Iterable[Slot]) -> list[Slot]:
+    """The parts, where layers of several kinds at one place of the spec, each in other uses, are one part."""
+    found: list[Slot] = []
+    for slot in slots:
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and last.kind == slot.kind == "node"
+            and (last.key[1], last.key[3:]) == (slot.key[1], slot.key[3:])
+            and not last.pieces.keys() & slot.pieces.keys()
+        ):
+            last.pieces = dict(sorted((last.pieces | slot.pieces).items()))
+        else:
+            found.append(slot)
+    return found
+
+
+def _by_position(body: Iterable[Piece]) -> bool:
+    """Whether the parts of a body have no names but their numbers in it."""
+    return all(
+        piece.label.isdigit() and not piece.named
+        if piece.kind in ("node", "scope")
+        else _by_position(piece.body if piece.kind == "branch" else itertools.chain(*piece.turns))
+        for piece in body
+    )
+
+
+def skeleton(label: str) -> tuple[str, ...]:
+    """A label without its numbers."""
+    return tuple(re.split(r"\d+", label))
+
+
+def loops_to_unroll(graphs: Sequence[Graph]) -> set[object]:
+    """Loops of few turns, with dotted labels, or in a numbered group of the model itself are written out."""
+    counts: dict[object, set[int]] = {}
+    dotted: set[object] = set()
+
+    def visit(item: Any, loops: tuple[object, ...]) -> None:
+        if isinstance(item, Node | Scope) and "." in item.label:
+            dotted.update(loops)
+        if isinstance(item, Loop):
+            counts.setdefault(item.span, set()).add(len(item.turns))
+            loops = (*loops, item.span)
+            for turn in item.turns:
+                for inner in turn.body:
+                    visit(inner, loops)
+        elif not isinstance(item, Node | Turn):
+            inside = () if isinstance(item, Scope) else loops
+            for inner in item.body:
+                visit(inner, inside)
+
+    for graph in graphs:
+        visit(graph.root, ())
+    return dotted | {loop for loop, seen in counts.items() if len(seen) == 1 and max(seen) <= 3}

@@ -1,0 +1,46 @@
+"""What the planner must know of a target."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from cnnspec.codegen.emission import Emission, Place
+from cnnspec.codegen.pieces import Piece
+from cnnspec.graph import Graph
+
+
+class Dialect(ABC):
+    """A target, as the planner sees it."""
+
+    implicit_channels: bool
+    """Whether the channels of an input are a constructor parameter (PyTorch) or read from the value (Keras)."""
+
+    one_scope: bool
+    """Whether the arguments of a definition and the variables of its forward pass are names of one function (Keras)."""
+    layer_class: str
+    """The class of all layers, of which the type of a parameter that takes one is made."""
+    value_class: str
+    """That of values, if what has no weights can be a function of them; else empty: each has a name, as in Keras."""
+    helpers: frozenset[str]
+    """The names of definitions that a file may bring along."""
+
+    @abstractmethod
+    def name(self, definition: str) -> str:
+        """What a block's definition is called."""
+
+    @abstractmethod
+    def model_name(self, name: str) -> str:
+        """What the definition of the model is called."""
+
+    @abstractmethod
+    def describe(self, places: Sequence[Place]) -> list[Emission]:
+        """What one layer becomes in each of its uses."""
+
+    @abstractmethod
+    def inlines(self, uses: Sequence[tuple[Graph, Piece]]) -> bool:
+        """Whether a group is printed in place, rather than as a definition of its own."""
+
+    @abstractmethod
+    def opaque(self) -> bool:
+        """Whether a group printed in place is one object that values pass through whole."""

@@ -1,0 +1,157 @@
+"""What the planner gives and a backend prints: definitions, their parameters, and the statements in them.
+
+Everything is text of Python by now, but for how a target writes a statement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cnnspec.codegen.emission import REQUIRED, Maker
+from cnnspec.codegen.pieces import Piece
+from cnnspec.graph import Graph, Node
+from cnnspec.shapes import Shape
+
+
+@dataclass(slots=True)
+class Parameter:
+    """A constructor argument: its value in each use by the use's identity, and its default if it has one."""
+
+    name: str
+    values: dict[tuple[int, str], Any]
+    default: Any = REQUIRED
+    sizes: bool = False
+    """Whether it takes one number in place of a tuple of equal ones."""
+
+    @property
+    def type(self) -> str:
+        """The annotation: ``int``, ``tuple[int, int]``, several of these, or ``type[nn.Module]``."""
+        makers = {value.type for value in self.values.values() if isinstance(value, Maker)}
+        if makers:
+            return min(makers)  # a class is callable too: ``Callable`` comes before ``type``
+        kinds = {
+            f"tuple[{', '.join(['int'] * len(value))}]" if isinstance(value, tuple) else type(value).__name__
+            for value in self.values.values()
+            if not (self.sizes and len(set(value)) == 1)
+        }
+        if self.sizes and any(len(set(value)) == 1 for value in self.values.values()):
+            return " | ".join(["int", *sorted(kinds)])
+        return " | ".join(sorted(kinds - {"int"} if "float" in kinds else kinds))
+
+
+@dataclass(slots=True)
+class Call:
+    """A resolved constructor call: argument texts, with names where they are given by name.
+
+    ``makes`` is the class of what it makes: the callee, unless that is an argument of the definition.
+    """
+
+    callee: str
+    arguments: list[tuple[str | None, str]]
+    makes: str
+    helper: str | None = None
+
+    def text(self, extra: Iterable[str] = ()) -> str:
+        parts = [value if name is None else f"{name}={value}" for name, value in self.arguments]
+        return f"{self.callee}({', '.join([*parts, *extra])})"
+
+
+@dataclass(slots=True)
+class Expression:
+    """A resolved formula."""
+
+    pattern: str
+    values: dict[str, str]
+    loose: bool
+    helper: str | None
+
+    def text(self, inputs: Sequence[str]) -> str:
+        fields = {str(position): value for position, value in enumerate(inputs)}
+        fields |= self.values | {"all": ", ".join(inputs)}
+        return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], self.pattern)
+
+
+@dataclass(slots=True)
+class ResolvedStage:
+    module: Call | None
+    formula: Expression | None
+    suffix: str
+    attribute: bool
+
+
+@dataclass(slots=True)
+class Step:
+    """A statement of the generated forward pass.
+
+    ``apply`` has stages (a layer), a routine with arguments (a block), or a body (a group printed in place).
+    ``choice`` has a test and two bodies, ``repeat`` a variable, a count and a body.
+    """
+
+    kind: Literal["apply", "choice", "repeat"]
+    functional: bool = False
+    """Whether the step is an expression of its inputs alone, which needs no name."""
+    label: str = ""
+    label_is_pattern: bool = False
+    named: bool = False
+    node: Node | None = None
+    path: str = ""
+    stages: list[ResolvedStage] = field(default_factory=list)
+    finisher: bool = False
+    routine: Routine | None = None
+    arguments: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[list[Step]] = field(default_factory=list)
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """Variables that a choice may change, set before it: name and source."""
+    test: str = ""
+    flag: str = ""
+    count: str = ""
+    variable: str = ""
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    used: bool = True
+    """Whether anything reads a result."""
+    feeds_next: bool = False
+    shapes: tuple[Shape, ...] = ()
+    """The results' shapes, where every use has the same."""
+    auxiliary: bool = False
+    hint: str = ""
+    """A name for the result where the spec gave none: that of the group around it."""
+
+
+@dataclass(slots=True)
+class Routine:
+    """A definition of the generated file: a block, a group that needs one, or the model."""
+
+    name: str
+    parameters: list[Parameter]
+    locals: list[tuple[str, str]]
+    inputs: list[str]
+    outputs: list[str]
+    body: list[Step]
+    uses: list[tuple[int, Piece]]
+    example: str
+    """Shapes of the first use: ``64x56x56 -> 256x56x56``."""
+    channels: list[tuple[str, str]] = field(default_factory=list)
+    """Names for channels that the body uses, with their inputs, where the target reads them from the values."""
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """Variables that begin as an input of the model and change: name and input."""
+
+    @property
+    def helpers(self) -> set[str]:
+        """Helpers that are handed to it as arguments."""
+        values = [value for parameter in self.parameters for value in parameter.values.values()]
+        return {value.helper for value in values if isinstance(value, Maker) and value.helper is not None}
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything an emitter prints: definitions in order of use, the model last."""
+
+    graph: Graph
+    routines: list[Routine]
+    model: Routine
+    carried: list[str]
+    """The model's parameters that the generated code takes."""

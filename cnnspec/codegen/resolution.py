@@ -1,0 +1,199 @@
+"""The text of a value in all its uses: a literal, an expression of names, or a rule over the turns of a loop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from cnnspec.codegen.alignment import Body, Differ, Slot, skeleton
+from cnnspec.codegen.emission import REQUIRED, Argument, Construct, Formula, Maker, literal
+from cnnspec.codegen.explanation import POSITION, Names, Values
+from cnnspec.codegen.program import Call, Expression
+
+
+def resolve(values: Values, body: Body, names: Names, hint: str) -> str:
+    """The text of an expression that has these values in these contexts."""
+    some = next(iter(values.values()))
+    if all(type(value) is type(some) and value == some for value in values.values()):
+        return names.namesake(outermost(values, body), hint) or literal(some)
+    if isinstance(some, tuple | list):
+        whole = names.given(outermost(values, body))
+        if whole is not None:
+            return whole
+        if any(type(value) is not type(some) or len(value) != len(some) for value in values.values()):
+            raise Differ("lists of other lengths")
+        parts = [resolve({c: value[i] for c, value in values.items()}, body, names, hint) for i in range(len(some))]
+        inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
+        return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"
+    if all(isinstance(value, Construct) for value in values.values()):
+        return resolve_call(list(values.values()), list(values), body, names, hint).text()
+    if any(not isinstance(value, bool | int | float | str | Maker) for value in values.values()):
+        raise Differ("values that no argument can carry")
+    if body.outer is None:
+        return names.explain(values, hint)
+    outer: dict[int, list[Any]] = {}
+    turns: dict[int, list[tuple[int, Any]]] = {}
+    for context, value in values.items():
+        outer.setdefault(body.parent[context], []).append(value)
+        if body.turn is not None:
+            turns.setdefault(body.parent[context], []).append((body.turn[context], value))
+    if all(len({(type(v), v) for v in some_values}) == 1 for some_values in outer.values()):
+        return resolve({c: v[0] for c, v in outer.items()}, body.outer, names, hint)
+    if body.turn is None or any(isinstance(value, Maker) for value in values.values()):
+        raise Differ("values that change within one use")
+    return _over_turns(turns, body, names, hint)
+
+
+def outermost(values: Values, body: Body) -> Values:
+    """Values by use of the routine; empty where they change within one use."""
+    while body.outer is not None:
+        lifted: Values = {}
+        for context, value in values.items():
+            if lifted.setdefault(body.parent[context], value) != value:
+                return {}
+        values, body = lifted, body.outer
+    return values
+
+
+def _over_turns(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Names, hint: str) -> str:
+    """A value that changes from turn to turn: an arithmetic progression, or another first one and then a rule."""
+    assert body.outer is not None
+    i = body.variable
+    if all(type(value) is bool for points in turns.values() for _, value in points):
+        for test, truth in ((f"{i} == 0", True), (f"{i} != 0", False)):
+            if all(value == ((turn == 0) is truth) for points in turns.values() for turn, value in points):
+                return test
+        raise Differ("a choice that follows no rule over the turns of a loop")
+    text = _progression(turns, body, names, hint)
+    if text is not None:
+        return text
+    firsts = {c: points[0][1] for c, points in turns.items() if points[0][0] == 0}
+    rests = {c: [point for point in points if point[0] > 0] for c, points in turns.items()}
+    rests = {c: points for c, points in rests.items() if points}
+    if not firsts or not rests:
+        raise Differ("values that follow no rule over the turns of a loop")
+    if all(len({(type(value), value) for _, value in points}) == 1 for points in rests.values()):
+        rest: str | None = resolve({c: points[0][1] for c, points in rests.items()}, body.outer, names, hint)
+    else:
+        rest = _progression(rests, body, names, hint)
+    if rest is None:
+        raise Differ("values that follow no rule over the turns of a loop")
+    first = resolve(firsts, body.outer, names, hint)
+    return f"{_term(first)} if {i} == 0 else {_term(rest)}"
+
+
+def _progression(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Names, hint: str) -> str | None:
+    """``start + i * step``, if the values are so in every use; those of uses with one turn may be on any line."""
+    assert body.outer is not None
+    i = body.variable
+    if not all(type(value) is int for points in turns.values() for _, value in points):
+        return None
+    steps: dict[int, int] = {}
+    for c, points in turns.items():
+        if len(points) > 1:
+            (t, value), (later, other) = points[:2]
+            steps[c], left = divmod(other - value, later - t)
+            if left or any(v != value + (at - t) * steps[c] for at, v in points):
+                return None
+    if not steps:
+        return None
+    some = next(iter(steps.values()))
+    starts = {c: points[0][1] - points[0][0] * steps.get(c, some) for c, points in turns.items()}
+    step = resolve({c: steps.get(c, some) for c in turns}, body.outer, names, f"{hint}_step")
+    start = resolve(starts, body.outer, names, hint)
+    down = re.fullmatch(r"-\d+", step) is not None
+    size = step[1:] if down else step
+    product = i if size == "1" else f"{i} * {_tight(size)}"
+    if down:
+        return f"{_term(start)} - {product}"
+    if start == "0":
+        return product
+    return f"{product} + {start}" if start.isdigit() else f"{_term(start)} + {product}"
+
+
+def resolve_label(slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
+    """A part's label in all uses, and whether it has expressions in it: ``c{i}``."""
+    if body.positional:
+        return "", False
+    labels = {c: piece.label for c, piece in slot.pieces.items()}
+    first = next(iter(labels.values()))
+    if all(label == first for label in labels.values()):
+        return first, False
+    shape = skeleton(first)
+    if any(skeleton(label) != shape for label in labels.values()):
+        raise Differ("other labels in other uses")
+    if any(str(int(n)) != n for label in labels.values() for n in re.findall(r"\d+", label)):
+        raise Differ("a number with leading zeros")
+    numbers = {c: [int(n) for n in re.findall(r"\d+", label)] for c, label in labels.items()}
+    text = shape[0]
+    for position, after in enumerate(shape[1:]):
+        one = resolve({c: n[position] for c, n in numbers.items()}, body, names, POSITION)
+        choice = re.fullmatch(r"\((\w+ if [^()]+ else \w+)\)", one)
+        text += (one if one.isdigit() else f"{{{choice[1] if choice else one}}}") + after
+    return text, True
+
+
+def resolve_call(calls: list[Construct], contexts: Sequence[int], body: Body, names: Names, label: str) -> Call:
+    first = calls[0]
+    if any(call.callee != first.callee or len(call.arguments) != len(first.arguments) for call in calls):
+        raise Differ("other calls in other uses")
+    # Two arguments by place are the channels that come in and those that go out.
+    changing = sum(argument.name is None for argument in first.arguments) > 1
+    arguments = []
+    for position, argument in enumerate(first.arguments):
+        hint = "_".join(filter(None, (label, argument.name or _meaning(first.callee, position))))
+        one = _argument([call.arguments[position] for call in calls], contexts, body, names, hint)
+        if one is not None and one[0] is None and type(argument.value) is int and one[1] == literal(argument.value):
+            constant = outermost(dict.fromkeys(contexts, argument.value), body)
+            one = None, names.width(constant, first=position == 0 and changing) or one[1]
+        if one is not None:
+            arguments.append(one)
+    return Call(first.callee, arguments, first.callee, first.helper)
+
+
+def _meaning(callee: str, position: int) -> str:
+    """What an argument without a name is, as far as the call tells."""
+    if position or "Pool" in callee:
+        return "size"
+    return "channels" if re.search("Conv|Dense|Linear|Norm", callee) else ""
+
+
+def _argument(
+    arguments: list[Argument], contexts: Sequence[int], body: Body, names: Names, hint: str
+) -> tuple[str | None, str] | None:
+    """An argument's text in all uses, or None where it is the target's default everywhere."""
+    first = arguments[0]
+    if any(argument.name != first.name for argument in arguments):
+        raise Differ("other arguments in other uses")
+    if first.default is not REQUIRED and all(
+        type(argument.value) is type(argument.default) and argument.value == argument.default for argument in arguments
+    ):
+        return None
+    values = {c: argument.value for c, argument in zip(contexts, arguments, strict=True)}
+    return first.name, resolve(values, body, names, hint)
+
+
+def resolve_formula(
+    formulas: list[Formula], contexts: Sequence[int], body: Body, names: Names, label: str
+) -> Expression:
+    first = formulas[0]
+    if any(formula.pattern != first.pattern or formula.values.keys() != first.values.keys() for formula in formulas):
+        raise Differ("other formulas in other uses")
+    values = {
+        name: resolve(
+            {c: f.values[name] for c, f in zip(contexts, formulas, strict=True)}, body, names, f"{label}_{name}"
+        )
+        for name in first.values
+    }
+    return Expression(first.pattern, values, first.loose, first.helper)
+
+
+def _tight(text: str) -> str:
+    """An expression as a factor: in brackets, unless it is a name or a number."""
+    return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
+
+
+def _term(text: str) -> str:
+    """An expression as a term of a sum, or a side of a condition."""
+    return f"({text})" if " if " in text and not text.startswith("(") else text

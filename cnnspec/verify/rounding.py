@@ -1,0 +1,150 @@
+"""What rounding makes of a network: how far each result and each gradient moves when every value is rounded once.
+
+An error of a target is a mistake or it is rounding, and its size alone does not say which.  A gradient that is zero by
+structure, such as that of a bias before a batch norm in training, consists of rounding alone; a norm over three nearly
+equal values, or a maximum of two, makes much of little.  How much is measured on the definition, by Monte Carlo
+arithmetic (D. S. Parker, *Monte Carlo arithmetic*, 1997): a pass forward and back is made again with a random relative
+error, of the size of one rounding, on every value that a layer gives, forward and back, and on every channel of them;
+what comes out is compared with the pass without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cnnspec.backend import LayerPass, Runtime
+from cnnspec.graph import Graph, Node
+from cnnspec.layers.normalisation import BatchNorm
+from cnnspec.verify.comparison import UNIT
+from cnnspec.weights import generator_for, known
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Array = NDArray[numpy.floating[Any]]
+
+DRAWS = 2
+"""How often it is measured; the largest counts."""
+
+# What these give is a choice among what they get, or its sign changed: nothing is rounded.
+EXACT = frozenset(
+    ["max_pool", "adaptive_max_pool", "global_max_pool", "relu", "relu6", "leaky_relu", "abs", "hard_tanh", "identity",
+     "flatten", "reshape", "permute", "pad", "crop", "channel_shuffle", "pixel_shuffle", "slice", "split", "concat",
+     "dropout", "channel_dropout", "stochastic_depth", "parameter"]
+)  # fmt: skip
+
+
+def rounding(
+    runtime: Runtime,
+    model: Any,
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    cotangents: Mapping[str, Array],
+    *,
+    training: bool,
+    seed: int,
+    backwards: bool = True,
+) -> dict[str, float]:
+    """How far rounding every value once in float64 moves each array, at most: absolutely, by the array's name.
+
+    Names are ``output NAME``, a layer's path, ``gradient NAME`` for an input and ``gradient KEY`` for a weight, and the
+    key of a running statistic after a training pass.  ``backwards`` includes gradients.  ``runtime`` is one that runs
+    every layer alone; ``model`` has its weights.
+    """
+    import numpy
+
+    noises = [None, *(generator_for(seed, f"rounding {number}") for number in range(DRAWS))]
+    nodes = [node for node in graph.layers if training or not node.auxiliary]
+    found: dict[str, float] = {}
+
+    def run(node: Node, given: Sequence[Array], pulling: Sequence[Array]) -> LayerPass:
+        result = runtime.layer(model, graph, node, given, pulling, training=training)
+        if result is None:
+            raise RuntimeError(f"`{node.path}` cannot be run alone")
+        return result
+
+    def disturbed(node: Node, array: Array, noise: numpy.random.Generator | None) -> Array:
+        if noise is None or node.layer.kind in EXACT:
+            return array
+        result: Array = array * (1 + UNIT * noise.standard_normal(array.shape))
+        if array.ndim > 1:
+            # What a sum of all values of a channel rounds, such as the mean in a norm, moves all of them alike.
+            axes = (0, *range(2, array.ndim))
+            size = numpy.sqrt(numpy.square(array).mean(axis=axes, keepdims=True))
+            result += UNIT * size * noise.standard_normal(size.shape)
+        return result
+
+    def note(name: str, arrays: list[Array]) -> None:
+        exact, *others = arrays
+        found[name] = max(float(numpy.abs(exact - other).max(initial=0.0)) for other in others)
+
+    batch = len(next(iter(inputs.values())))
+    # Of each value: without errors, and with those of each draw.
+    values = {port.value: [inputs[port.name]] * len(noises) for port in graph.inputs}
+    last = {value: node for node in nodes for value in node.inputs}
+    kept = {port.value for port in graph.outputs}
+    for node in nodes:
+        # What takes nothing learns from its cotangents how many samples there are.
+        samples = [numpy.zeros((batch, *known(graph.shape(node.outputs[0]))))] if not node.inputs else []
+        for value in node.outputs:
+            values[value] = []
+        for number, noise in enumerate(noises):
+            result = run(node, [values[value][number] for value in node.inputs], samples)
+            for value, array in zip(node.outputs, result.outputs, strict=True):
+                values[value].append(disturbed(node, array, noise))
+        if len(node.outputs) == 1:
+            note(node.path, values[node.outputs[0]])
+        if training and isinstance(node.layer, BatchNorm):
+            given = values[node.inputs[0]]
+            axes = (0, *range(2, given[0].ndim))
+            for name, arrays in (
+                ("running_mean", [array.mean(axis=axes) for array in given]),
+                ("running_var", [array.var(axis=axes, ddof=1) for array in given]),
+            ):
+                note(f"{node.path}.{name}", [node.layer.momentum * array for array in arrays])
+        if not backwards:
+            for value in (*node.inputs, *node.outputs):
+                if last.get(value, node) is node and value not in kept:
+                    values.pop(value, None)
+    for port in graph.outputs:
+        if training or not port.auxiliary:
+            note(f"output {port.name}", values[port.value])
+    if not backwards:
+        return found
+
+    pulled: dict[int, list[Array]] = {}
+
+    def add(value: int, arrays: list[Array]) -> None:
+        before = pulled.get(value)
+        pulled[value] = arrays if before is None else [one + more for one, more in zip(before, arrays, strict=True)]
+
+    for port in graph.outputs:
+        if port.name in cotangents:
+            add(port.value, [cotangents[port.name]] * len(noises))
+    for node in reversed(nodes):
+        if pulled.keys().isdisjoint(node.outputs):
+            continue
+        results = []
+        for number in range(len(noises)):
+            pulling = [
+                pulled[value][number] if value in pulled else numpy.zeros(values[value][0].shape)
+                for value in node.outputs
+            ]
+            results.append(run(node, [values[value][number] for value in node.inputs], pulling))
+        for place, value in enumerate(node.inputs):
+            add(
+                value,
+                [disturbed(node, result.inputs[place], noise) for result, noise in zip(results, noises, strict=True)],
+            )
+        for weight in node.weights:
+            if weight.trainable:
+                note(f"gradient {node.key(weight)}", [result.weights[weight.name] for result in results])
+        for value in node.outputs:
+            pulled.pop(value, None)
+            values.pop(value, None)
+    for port in graph.inputs:
+        if port.value in pulled:
+            note(f"gradient {port.name}", pulled[port.value])
+    return found

@@ -1,0 +1,40 @@
+"""Networks of the zoo through the cross-check: small ones on every target, one of each family on two.
+
+``make crosscheck`` runs all of them on every target, for hours.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import cnnspec
+from cnnspec.verify import verify
+
+SMALL = ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp", "lenet5", "nielsen6", "fcn", "dqn")
+SIZES = {"fcn": (3, 32, 32), "dqn": (4, 64, 64)}
+
+FAMILIES = {
+    "squeezenet1_1": 64,
+    "shufflenet_v2_x0_5": 64,
+    "mobilenet_v3_small": 96,
+    "regnet_y_400mf": 64,
+    "efficientnet_b0": 96,
+    "googlenet": 64,
+    "densenet121": 64,
+    "resnet18": 64,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_on_every_target(name: str) -> None:
+    report = verify(cnnspec.load(name, inputs=SIZES.get(name)), targets=["all"], level="train")
+    assert report.ok, report.as_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_network_of_each_family(name: str) -> None:
+    graph = cnnspec.load(name, inputs=(3, FAMILIES[name], FAMILIES[name]))
+    report = verify(graph, targets=["reference", "torch", "keras-tensorflow"], level="train")
+    assert report.ok, report.as_text()

@@ -1,0 +1,157 @@
+"""EfficientNet_B0, generated from efficientnet.cnn by cnnspec 0.1.0.
+
+Input: image 3x224x224 (channels x height x width)
+Output: output 1000
+Parameters: 5,288,548
+Multiply-accumulates: 385,814,752
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class StochasticDepth(nn.Module):
+    """Drops each sample whole with probability ``p`` in training; scales the others."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        keep = 1 - self.p
+        noise = x.new_empty(x.shape[0], *(1,) * (x.ndim - 1)).bernoulli_(keep)
+        return x * noise.div_(keep)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class SqueezeExcitation(nn.Module):
+    """32x112x112 -> 32x112x112 at `features.1.0.block.1`, the first of 16 uses."""
+
+    def __init__(self, in_channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(in_channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, in_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = F.adaptive_avg_pool2d(x, 1)
+        scale = F.silu(self.fc1(scale))
+        scale = torch.sigmoid(self.fc2(scale))
+        return scale * x
+
+
+class MBConv(nn.Module):
+    """32x112x112 -> 16x112x112 at `features.1.0`, the first of 16 uses."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        expansion: int,
+        kernel: int,
+        filters: int,
+        rate: float,
+        stride: int = 1,
+    ) -> None:
+        super().__init__()
+        residual = in_channels == filters
+        layers: list[nn.Module] = []
+        if expansion != 1:
+            layers.append(
+                nn.Sequential(
+                    nn.Conv2d(in_channels, expansion * in_channels, 1, bias=False),
+                    nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.1),
+                    nn.SiLU(),
+                ),
+            )
+        layers += [
+            nn.Sequential(
+                nn.Conv2d(
+                    expansion * in_channels,
+                    expansion * in_channels,
+                    kernel,
+                    stride=stride,
+                    padding=kernel // 2,
+                    groups=expansion * in_channels,
+                    bias=False,
+                ),
+                nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.1),
+                nn.SiLU(),
+            ),
+            SqueezeExcitation(expansion * in_channels, in_channels // 4),
+            nn.Sequential(
+                nn.Conv2d(expansion * in_channels, filters, 1, bias=False),
+                nn.BatchNorm2d(filters, eps=1e-5, momentum=0.1),
+            ),
+        ]
+        self.block = nn.Sequential(*layers)
+        self.stochastic_depth_1: StochasticDepth | None = None
+        if residual:
+            self.stochastic_depth_1 = StochasticDepth(rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.block(x)
+        if self.stochastic_depth_1 is not None:
+            y = self.stochastic_depth_1(y)
+            y = y + x
+        return y
+
+
+class EfficientNet_B0(nn.Module):
+    """EfficientNet_B0: 3x224x224 -> 1000."""
+
+    def __init__(self, classes: int = 1000) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Sequential(
+                nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(32, eps=1e-5, momentum=0.1),
+                nn.SiLU(),
+            ),
+            nn.Sequential(MBConv(32, 1, 3, 16, 0.0)),
+            nn.Sequential(
+                MBConv(16, 6, 3, 24, 0.0125, stride=2),
+                MBConv(24, 6, 3, 24, 0.025),
+            ),
+            nn.Sequential(
+                MBConv(24, 6, 5, 40, 0.037500000000000006, stride=2),
+                MBConv(40, 6, 5, 40, 0.05),
+            ),
+            nn.Sequential(
+                MBConv(40, 6, 3, 80, 0.0625, stride=2),
+                MBConv(80, 6, 3, 80, 0.07500000000000001),
+                MBConv(80, 6, 3, 80, 0.08750000000000001),
+            ),
+            nn.Sequential(
+                MBConv(80, 6, 5, 112, 0.1),
+                MBConv(112, 6, 5, 112, 0.1125),
+                MBConv(112, 6, 5, 112, 0.125),
+            ),
+            nn.Sequential(
+                MBConv(112, 6, 5, 192, 0.1375, stride=2),
+                MBConv(192, 6, 5, 192, 0.15000000000000002),
+                MBConv(192, 6, 5, 192, 0.1625),
+                MBConv(192, 6, 5, 192, 0.17500000000000002),
+            ),
+            nn.Sequential(MBConv(192, 6, 3, 320, 0.1875)),
+            nn.Sequential(
+                nn.Conv2d(320, 1280, 1, bias=False),
+                nn.BatchNorm2d(1280, eps=1e-5, momentum=0.1),
+                nn.SiLU(),
+            ),
+        )
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, classes))
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.features(image)  # 1280x7x7
+        x = F.adaptive_avg_pool2d(x, 1)  # 1280x1x1
+        x = torch.flatten(x, 1)  # 1280
+        return self.classifier(x)  # 1000

@@ -1,0 +1,142 @@
+"""MobileNetV2, generated from mobilenet_v2.cnn by cnnspec 0.1.0.
+
+Input: image 3x224x224 (channels x height x width)
+Output: output 1000
+Parameters: 3,504,872
+Multiply-accumulates: 300,774,272
+Compiled with alpha = 1.0
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def same_padding(
+    x: Tensor,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+) -> list[int]:
+    """Work out padding for ``ceil(size / stride)`` windows along each axis.
+
+    It is in the order of `F.pad`; an odd one more goes behind, as in TensorFlow.
+    """
+    kernels, strides, dilations = (
+        (setting,) * (x.ndim - 2) if isinstance(setting, int) else setting
+        for setting in (kernel_size, stride, dilation)
+    )
+    sides: list[int] = []
+    for size, k, s, d in zip(x.shape[2:], kernels, strides, dilations, strict=True):
+        total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
+        sides = [total // 2, total - total // 2, *sides]
+    return sides
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = same_padding(x, self.kernel_size, self.stride, self.dilation)
+        return super().forward(F.pad(x, sides))
+
+
+class InvertedResidual(nn.Module):
+    """32x112x112 -> 16x112x112 at `expanded_conv`, the first of 17 uses."""
+
+    def __init__(
+        self, in_channels: int, filters: int, expansion: int, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.expansion = expansion
+        self.has_add = in_channels == filters
+        if expansion != 1:
+            self.expand = nn.Conv2d(in_channels, expansion * in_channels, 1, bias=False)
+            self.expand_BN = nn.BatchNorm2d(
+                expansion * in_channels, eps=0.001, momentum=0.001
+            )
+            self.expand_relu = nn.ReLU6()
+        self.depthwise = SameConv2d(
+            expansion * in_channels,
+            expansion * in_channels,
+            3,
+            stride=stride,
+            groups=expansion * in_channels,
+            bias=False,
+        )
+        self.depthwise_BN = nn.BatchNorm2d(
+            expansion * in_channels, eps=0.001, momentum=0.001
+        )
+        self.depthwise_relu = nn.ReLU6()
+        self.project = nn.Conv2d(expansion * in_channels, filters, 1, bias=False)
+        self.project_BN = nn.BatchNorm2d(filters, eps=0.001, momentum=0.001)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        if self.expansion != 1:
+            y = self.expand_relu(self.expand_BN(self.expand(x)))
+        y = self.depthwise_relu(self.depthwise_BN(self.depthwise(y)))
+        y = self.project_BN(self.project(y))
+        if self.has_add:
+            y = x + y
+        return y
+
+
+class MobileNetV2(nn.Module):
+    """MobileNetV2: 3x224x224 -> 1000."""
+
+    def __init__(self, classes: int = 1000) -> None:
+        super().__init__()
+        self.Conv1 = SameConv2d(3, 32, 3, stride=2, bias=False)
+        self.bn_Conv1 = nn.BatchNorm2d(32, eps=0.001, momentum=0.001)
+        self.Conv1_relu = nn.ReLU6()
+        self.expanded_conv = InvertedResidual(32, 16, 1)
+        self.block_1 = InvertedResidual(16, 24, 6, stride=2)
+        self.block_2 = InvertedResidual(24, 24, 6)
+        self.block_3 = InvertedResidual(24, 32, 6, stride=2)
+        self.block_4 = InvertedResidual(32, 32, 6)
+        self.block_5 = InvertedResidual(32, 32, 6)
+        self.block_6 = InvertedResidual(32, 64, 6, stride=2)
+        self.block_7 = InvertedResidual(64, 64, 6)
+        self.block_8 = InvertedResidual(64, 64, 6)
+        self.block_9 = InvertedResidual(64, 64, 6)
+        self.block_10 = InvertedResidual(64, 96, 6)
+        self.block_11 = InvertedResidual(96, 96, 6)
+        self.block_12 = InvertedResidual(96, 96, 6)
+        self.block_13 = InvertedResidual(96, 160, 6, stride=2)
+        self.block_14 = InvertedResidual(160, 160, 6)
+        self.block_15 = InvertedResidual(160, 160, 6)
+        self.block_16 = InvertedResidual(160, 320, 6)
+        self.Conv_1 = nn.Conv2d(320, 1280, 1, bias=False)
+        self.Conv_1_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.001)
+        self.out_relu = nn.ReLU6()
+        self.predictions = nn.Linear(1280, classes)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.Conv1_relu(self.bn_Conv1(self.Conv1(image)))  # 32x112x112
+        x = self.expanded_conv(x)  # 16x112x112
+        x = self.block_1(x)  # 24x56x56
+        x = self.block_2(x)  # 24x56x56
+        x = self.block_3(x)  # 32x28x28
+        x = self.block_4(x)  # 32x28x28
+        x = self.block_5(x)  # 32x28x28
+        x = self.block_6(x)  # 64x14x14
+        x = self.block_7(x)  # 64x14x14
+        x = self.block_8(x)  # 64x14x14
+        x = self.block_9(x)  # 64x14x14
+        x = self.block_10(x)  # 96x14x14
+        x = self.block_11(x)  # 96x14x14
+        x = self.block_12(x)  # 96x14x14
+        x = self.block_13(x)  # 160x7x7
+        x = self.block_14(x)  # 160x7x7
+        x = self.block_15(x)  # 160x7x7
+        x = self.block_16(x)  # 320x7x7
+        x = self.out_relu(self.Conv_1_bn(self.Conv_1(x)))  # 1280x7x7
+        x = F.adaptive_avg_pool2d(x, 1)  # 1280x1x1
+        x = torch.flatten(x, 1)  # 1280
+        return F.softmax(self.predictions(x), dim=1)  # 1000

@@ -1,0 +1,196 @@
+"""MobileNetV3Small, generated from mobilenet_v3.cnn by cnnspec 0.1.0.
+
+Input: image 224x224x3 (height x width x channels)
+Output: output 1000
+Parameters: 2,542,856
+Multiply-accumulates: 56,510,400
+Compiled with alpha = 1.0
+"""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable(package="cnnspec")
+class ScaleShift(layers.Layer):
+    """Multiplies by one number and adds another, in the precision of what it gets."""
+
+    def __init__(self, scale: float, shift: float = 0.0, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.shift = shift
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        return x * self.scale + self.shift
+
+    def get_config(self) -> dict[str, object]:
+        return super().get_config() | {"scale": self.scale, "shift": self.shift}
+
+
+@keras.saving.register_keras_serializable(package="cnnspec")
+def hard_sigmoid(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Sigmoid of three straight pieces, with derivative zero at both kinks."""
+    return ops.where(x <= -3, 0.0, ops.where(x >= 3, 1.0, (x + 3) / 6))
+
+
+@keras.saving.register_keras_serializable(package="cnnspec")
+def hard_swish(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Swish with a sigmoid of three straight pieces."""
+    return x * ops.where(x <= -3, 0.0, ops.where(x >= 3, 1.0, (x + 3) / 6))
+
+
+def squeeze_excite(
+    x: keras.KerasTensor, squeezed: int, *, name: str
+) -> keras.KerasTensor:
+    """56x56x16 -> 56x56x16 at `expanded_conv.squeeze_excite`, the first of 9 uses."""
+    in_channels = x.shape[-1]
+    scale = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_avg_pool")(x)
+    scale = layers.Conv2D(squeezed, 1, name=f"{name}_conv")(scale)
+    scale = layers.ReLU(name=f"{name}_relu")(scale)
+    scale = layers.Conv2D(in_channels, 1, name=f"{name}_conv_1")(scale)
+    scale = layers.Activation(hard_sigmoid, name=f"{name}_hard_sigmoid_1")(scale)
+    return layers.Multiply(name=f"{name}_mul")([x, scale])
+
+
+def inverted_residual(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """112x112x16 -> 56x56x16 at `expanded_conv`."""
+    y = layers.DepthwiseConv2D(
+        3, strides=2, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(x)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
+    )(y)
+    y = layers.ReLU(name=f"{name}_relu_1")(y)  # 56x56x16
+    y = squeeze_excite(y, 8, name=f"{name}_squeeze_excite")  # 56x56x16
+    y = layers.Conv2D(16, 1, use_bias=False, name=f"{name}_project")(y)  # 56x56x16
+    return layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
+    )(y)
+
+
+def inverted_residual2(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """56x56x16 -> 28x28x24 at `expanded_conv_1`."""
+    y = layers.Conv2D(72, 1, use_bias=False, name=f"{name}_expand")(x)  # 56x56x72
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
+    )(y)
+    y = layers.ReLU(name=f"{name}_relu_1")(y)  # 56x56x72
+    y = layers.DepthwiseConv2D(
+        3, strides=2, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(y)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
+    )(y)
+    y = layers.ReLU(name=f"{name}_relu_2")(y)  # 28x28x72
+    y = layers.Conv2D(24, 1, use_bias=False, name=f"{name}_project")(y)  # 28x28x24
+    return layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
+    )(y)
+
+
+def inverted_residual3(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """28x28x24 -> 28x28x24 at `expanded_conv_2`."""
+    y = layers.Conv2D(88, 1, use_bias=False, name=f"{name}_expand")(x)  # 28x28x88
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
+    )(y)
+    y = layers.ReLU(name=f"{name}_relu_1")(y)  # 28x28x88
+    y = layers.DepthwiseConv2D(
+        3, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(y)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
+    )(y)
+    y = layers.ReLU(name=f"{name}_relu_2")(y)  # 28x28x88
+    y = layers.Conv2D(24, 1, use_bias=False, name=f"{name}_project")(y)  # 28x28x24
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
+    )(y)
+    return layers.Add(name=f"{name}_add")([x, y])  # 28x28x24
+
+
+def inverted_residual4(
+    x: keras.KerasTensor,
+    expansion: int,
+    filters: int,
+    stride: int,
+    squeezed: int,
+    *,
+    name: str,
+) -> keras.KerasTensor:
+    """28x28x24 -> 14x14x40 at `expanded_conv_3`, the first of 3 uses."""
+    in_channels = x.shape[-1]
+    expanded = expansion * in_channels
+    y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
+    )(y)
+    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_1")(y)
+    y = layers.DepthwiseConv2D(
+        5, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(y)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
+    )(y)
+    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_2")(y)
+    y = squeeze_excite(y, squeezed, name=f"{name}_squeeze_excite")
+    y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project")(y)
+    return layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
+    )(y)
+
+
+def inverted_residual5(
+    x: keras.KerasTensor, expansion: int, filters: int, squeezed: int, *, name: str
+) -> keras.KerasTensor:
+    """14x14x40 -> 14x14x40 at `expanded_conv_4`, the first of 5 uses."""
+    expanded = expansion * filters
+    y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
+    )(y)
+    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_1")(y)
+    y = layers.DepthwiseConv2D(
+        5, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )(y)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
+    )(y)
+    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_2")(y)
+    y = squeeze_excite(y, squeezed, name=f"{name}_squeeze_excite")
+    y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project")(y)
+    y = layers.BatchNormalization(
+        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
+    )(y)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def mobilenetv3small(classes: int = 1000) -> keras.Model:
+    """MobileNetV3Small: 224x224x3 -> 1000."""
+    image = keras.Input((224, 224, 3), name="image")
+    x = ScaleShift(0.00784313725490196, -1.0, name="scale_shift_1")(image)  # 224x224x3
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_bn")(x)
+    x = layers.Activation(hard_swish, name="hard_swish_1")(x)  # 112x112x16
+    x = inverted_residual(x, name="expanded_conv")  # 56x56x16
+    x = inverted_residual2(x, name="expanded_conv_1")  # 28x28x24
+    x = inverted_residual3(x, name="expanded_conv_2")  # 28x28x24
+    x = inverted_residual4(x, 4, 40, 2, 24, name="expanded_conv_3")  # 14x14x40
+    x = inverted_residual5(x, 6, 40, 64, name="expanded_conv_4")  # 14x14x40
+    x = inverted_residual5(x, 6, 40, 64, name="expanded_conv_5")  # 14x14x40
+    x = inverted_residual4(x, 3, 48, 1, 32, name="expanded_conv_6")  # 14x14x48
+    x = inverted_residual5(x, 3, 48, 40, name="expanded_conv_7")  # 14x14x48
+    x = inverted_residual4(x, 6, 96, 2, 72, name="expanded_conv_8")  # 7x7x96
+    x = inverted_residual5(x, 6, 96, 144, name="expanded_conv_9")  # 7x7x96
+    x = inverted_residual5(x, 6, 96, 144, name="expanded_conv_10")  # 7x7x96
+    x = layers.Conv2D(576, 1, use_bias=False, name="conv_1")(x)  # 7x7x576
+    x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_1_bn")(x)
+    x = layers.Activation(hard_swish, name="hard_swish_2")(x)  # 7x7x576
+    x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
+    x = layers.Conv2D(1024, 1, name="conv_2")(x)  # 1x1x1024
+    x = layers.Activation(hard_swish, name="hard_swish_3")(x)  # 1x1x1024
+    x = layers.Dropout(0.2, name="dropout_1")(x)  # 1x1x1024
+    x = layers.Conv2D(classes, 1, name="logits")(x)  # 1x1x1000
+    x = layers.Flatten(name="flatten_1")(x)  # 1000
+    x = layers.Softmax(name="predictions")(x)  # 1000
+    return keras.Model(image, x, name="mobilenetv3small")
