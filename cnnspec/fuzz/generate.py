@@ -228,7 +228,9 @@ class _Author:
             kernel = self.kernel()
             dilation = self.sometimes(0.15, "dilation = 2")
             return self.call("conv", self.filters(), kernel, "pad = same", dilation, bias)
-        kind = self.weighted({"conv": 12, "depthwise_conv": 3, "separable_conv": 2, "conv_transpose": 3})
+        # Keras has no separable convolution of three dimensions.
+        separable = {"separable_conv": 2.0} if self.rank < 3 else {}
+        kind = self.weighted({"conv": 12, "depthwise_conv": 3, **separable, "conv_transpose": 3})
         stride = self.sometimes(0.45 if self.smallest > 3 else 0.1, f"stride = {self.stride()}")
         dilation = self.sometimes(0.15, f"dilation = {self.per_axis(lambda: self.random.choice((1, 2, 2, 3)))}")
         if kind == "depthwise_conv":

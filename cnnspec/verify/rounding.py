@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 DRAWS = 2
 """How often it is measured; the largest counts."""
 
+ENLARGED = 2.0**10
+"""How much larger than a rounding the errors are, of which the effect is divided by as much.
+
+Errors of one rounding would themselves be rounded, most of them to nothing.
+"""
+
 # What these give is a choice among what they get, or its sign changed: nothing is rounded.
 EXACT = frozenset(
     ["max_pool", "adaptive_max_pool", "global_max_pool", "relu", "relu6", "leaky_relu", "abs", "hard_tanh", "identity",
@@ -68,17 +74,17 @@ def rounding(
     def disturbed(node: Node, array: Array, noise: numpy.random.Generator | None) -> Array:
         if noise is None or node.layer.kind in EXACT:
             return array
-        result: Array = array * (1 + UNIT * noise.standard_normal(array.shape))
+        result: Array = array * (1 + ENLARGED * UNIT * noise.standard_normal(array.shape))
         if array.ndim > 1:
             # What a sum of all values of a channel rounds, such as the mean in a norm, moves all of them alike.
             axes = (0, *range(2, array.ndim))
             size = numpy.sqrt(numpy.square(array).mean(axis=axes, keepdims=True))
-            result += UNIT * size * noise.standard_normal(size.shape)
+            result += ENLARGED * UNIT * size * noise.standard_normal(size.shape)
         return result
 
     def note(name: str, arrays: list[Array]) -> None:
         exact, *others = arrays
-        found[name] = max(float(numpy.abs(exact - other).max(initial=0.0)) for other in others)
+        found[name] = max(float(numpy.abs(exact - other).max(initial=0.0)) for other in others) / ENLARGED
 
     batch = len(next(iter(inputs.values())))
     # Of each value: without errors, and with those of each draw.
