@@ -15,17 +15,17 @@ def dense_layer(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_0_bn",
+        name=f"{name}_bn_0",
     )(x)
-    y = layers.ReLU(name=f"{name}_0_relu")(y)
-    y = layers.Conv2D(128, 1, use_bias=False, name=f"{name}_1_conv")(y)
+    y = layers.ReLU(name=f"{name}_relu_0")(y)
+    y = layers.Conv2D(128, 1, use_bias=False, name=f"{name}_conv_1")(y)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_1_bn",
+        name=f"{name}_bn_1",
     )(y)
-    y = layers.ReLU(name=f"{name}_1_relu")(y)
-    y = layers.Conv2D(32, 3, padding="same", use_bias=False, name=f"{name}_2_conv")(y)
+    y = layers.ReLU(name=f"{name}_relu_1")(y)
+    y = layers.Conv2D(32, 3, padding="same", use_bias=False, name=f"{name}_conv_2")(y)
     return layers.Concatenate(name=f"{name}_concat")([x, y])
 
 

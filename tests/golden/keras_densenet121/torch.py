@@ -16,20 +16,17 @@ class DenseLayer(nn.Module):
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.add_module(
-            "0_bn",
-            nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01),
-        )
-        self.add_module("0_relu", nn.ReLU())
-        self.add_module("1_conv", nn.Conv2d(in_channels, 128, 1, bias=False))
-        self.add_module("1_bn", nn.BatchNorm2d(128, eps=1.001e-5, momentum=0.01))
-        self.add_module("1_relu", nn.ReLU())
-        self.add_module("2_conv", nn.Conv2d(128, 32, 3, padding="same", bias=False))
+        self.bn_0 = nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01)
+        self.relu_0 = nn.ReLU()
+        self.conv_1 = nn.Conv2d(in_channels, 128, 1, bias=False)
+        self.bn_1 = nn.BatchNorm2d(128, eps=1.001e-5, momentum=0.01)
+        self.relu_1 = nn.ReLU()
+        self.conv_2 = nn.Conv2d(128, 32, 3, padding="same", bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = getattr(self, "0_relu")(getattr(self, "0_bn")(x))
-        y = getattr(self, "1_relu")(getattr(self, "1_bn")(getattr(self, "1_conv")(y)))
-        y = getattr(self, "2_conv")(y)
+        y = self.relu_0(self.bn_0(x))
+        y = self.relu_1(self.bn_1(self.conv_1(y)))
+        y = self.conv_2(y)
         return torch.cat((x, y), dim=1)
 
 

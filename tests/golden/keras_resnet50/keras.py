@@ -18,29 +18,29 @@ def bottleneck(
     expanded = width * 4
     shortcut = x
     if in_channels != expanded:
-        shortcut = layers.Conv2D(expanded, 1, strides=stride, name=f"{name}_0_conv")(x)
+        shortcut = layers.Conv2D(expanded, 1, strides=stride, name=f"{name}_conv_0")(x)
         shortcut = layers.BatchNormalization(
-            momentum=0.99, epsilon=1.001e-5, name=f"{name}_0_bn"
+            momentum=0.99, epsilon=1.001e-5, name=f"{name}_bn_0"
         )(shortcut)
-    y = layers.Conv2D(width, 1, strides=stride, name=f"{name}_1_conv")(x)
+    y = layers.Conv2D(width, 1, strides=stride, name=f"{name}_conv_1")(x)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_1_bn",
+        name=f"{name}_bn_1",
     )(y)
-    y = layers.ReLU(name=f"{name}_1_relu")(y)
-    y = layers.Conv2D(width, 3, padding="same", name=f"{name}_2_conv")(y)
+    y = layers.ReLU(name=f"{name}_relu_1")(y)
+    y = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv_2")(y)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_2_bn",
+        name=f"{name}_bn_2",
     )(y)
-    y = layers.ReLU(name=f"{name}_2_relu")(y)
-    y = layers.Conv2D(expanded, 1, name=f"{name}_3_conv")(y)
+    y = layers.ReLU(name=f"{name}_relu_2")(y)
+    y = layers.Conv2D(expanded, 1, name=f"{name}_conv_3")(y)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_3_bn",
+        name=f"{name}_bn_3",
     )(y)
     x = layers.Add(name=f"{name}_add")([shortcut, y])
     return layers.ReLU(name=f"{name}_out")(x)

@@ -19,31 +19,25 @@ class Bottleneck(nn.Module):
         expanded = width * 4
         self.with_conv = in_channels != expanded
         if in_channels != expanded:
-            self.add_module(
-                "0_conv",
-                nn.Conv2d(in_channels, expanded, 1, stride=stride),
-            )
-            self.add_module(
-                "0_bn",
-                nn.BatchNorm2d(expanded, eps=1.001e-5, momentum=0.01),
-            )
-        self.add_module("1_conv", nn.Conv2d(in_channels, width, 1, stride=stride))
-        self.add_module("1_bn", nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01))
-        self.add_module("1_relu", nn.ReLU())
-        self.add_module("2_conv", nn.Conv2d(width, width, 3, padding="same"))
-        self.add_module("2_bn", nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01))
-        self.add_module("2_relu", nn.ReLU())
-        self.add_module("3_conv", nn.Conv2d(width, expanded, 1))
-        self.add_module("3_bn", nn.BatchNorm2d(expanded, eps=1.001e-5, momentum=0.01))
+            self.conv_0 = nn.Conv2d(in_channels, expanded, 1, stride=stride)
+            self.bn_0 = nn.BatchNorm2d(expanded, eps=1.001e-5, momentum=0.01)
+        self.conv_1 = nn.Conv2d(in_channels, width, 1, stride=stride)
+        self.bn_1 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
+        self.relu_1 = nn.ReLU()
+        self.conv_2 = nn.Conv2d(width, width, 3, padding="same")
+        self.bn_2 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
+        self.relu_2 = nn.ReLU()
+        self.conv_3 = nn.Conv2d(width, expanded, 1)
+        self.bn_3 = nn.BatchNorm2d(expanded, eps=1.001e-5, momentum=0.01)
         self.out = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
         if self.with_conv:
-            shortcut = getattr(self, "0_bn")(getattr(self, "0_conv")(x))
-        y = getattr(self, "1_relu")(getattr(self, "1_bn")(getattr(self, "1_conv")(x)))
-        y = getattr(self, "2_relu")(getattr(self, "2_bn")(getattr(self, "2_conv")(y)))
-        y = getattr(self, "3_bn")(getattr(self, "3_conv")(y))
+            shortcut = self.bn_0(self.conv_0(x))
+        y = self.relu_1(self.bn_1(self.conv_1(x)))
+        y = self.relu_2(self.bn_2(self.conv_2(y)))
+        y = self.bn_3(self.conv_3(y))
         return self.out(shortcut + y)
 
 

@@ -21,31 +21,31 @@ def bottleneck(
     )(x)
     y = layers.ReLU(name=f"{name}_preact_relu")(y)
     if in_channels != expanded:
-        x = layers.Conv2D(expanded, 1, name=f"{name}_0_conv")(y)
+        x = layers.Conv2D(expanded, 1, name=f"{name}_conv_0")(y)
     elif stride != 1:
         x = layers.MaxPooling2D(1, strides=stride, name=f"{name}_max_pool_1")(x)
-    y = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_1_conv")(y)
+    y = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_conv_1")(y)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_1_bn",
+        name=f"{name}_bn_1",
     )(y)
-    y = layers.ReLU(name=f"{name}_1_relu")(y)
-    y = layers.ZeroPadding2D(1, name=f"{name}_2_conv_pad")(y)
+    y = layers.ReLU(name=f"{name}_relu_1")(y)
+    y = layers.ZeroPadding2D(1, name=f"{name}_conv_2_pad")(y)
     y = layers.Conv2D(
         width,
         3,
         strides=stride,
         use_bias=False,
-        name=f"{name}_2_conv",
+        name=f"{name}_conv_2",
     )(y)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
-        name=f"{name}_2_bn",
+        name=f"{name}_bn_2",
     )(y)
-    y = layers.ReLU(name=f"{name}_2_relu")(y)
-    y = layers.Conv2D(expanded, 1, name=f"{name}_3_conv")(y)
+    y = layers.ReLU(name=f"{name}_relu_2")(y)
+    y = layers.Conv2D(expanded, 1, name=f"{name}_conv_3")(y)
     return layers.Add(name=f"{name}_out")([x, y])
 
 

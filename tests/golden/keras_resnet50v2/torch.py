@@ -21,31 +21,28 @@ class Bottleneck(nn.Module):
         self.preact_bn = nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01)
         self.preact_relu = nn.ReLU()
         if in_channels != expanded:
-            self.add_module("0_conv", nn.Conv2d(in_channels, expanded, 1))
+            self.conv_0 = nn.Conv2d(in_channels, expanded, 1)
         else:
             self.max_pool_1: nn.MaxPool2d | None = None
             if stride != 1:
                 self.max_pool_1 = nn.MaxPool2d(1, stride=stride)
-        self.add_module("1_conv", nn.Conv2d(in_channels, width, 1, bias=False))
-        self.add_module("1_bn", nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01))
-        self.add_module("1_relu", nn.ReLU())
-        self.add_module(
-            "2_conv",
-            nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False),
-        )
-        self.add_module("2_bn", nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01))
-        self.add_module("2_relu", nn.ReLU())
-        self.add_module("3_conv", nn.Conv2d(width, expanded, 1))
+        self.conv_1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn_1 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
+        self.relu_1 = nn.ReLU()
+        self.conv_2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn_2 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
+        self.relu_2 = nn.ReLU()
+        self.conv_3 = nn.Conv2d(width, expanded, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.preact_relu(self.preact_bn(x))
         if self.with_conv:
-            x = getattr(self, "0_conv")(y)
+            x = self.conv_0(y)
         elif self.max_pool_1 is not None:
             x = self.max_pool_1(x)
-        y = getattr(self, "1_relu")(getattr(self, "1_bn")(getattr(self, "1_conv")(y)))
-        y = getattr(self, "2_relu")(getattr(self, "2_bn")(getattr(self, "2_conv")(y)))
-        y = getattr(self, "3_conv")(y)
+        y = self.relu_1(self.bn_1(self.conv_1(y)))
+        y = self.relu_2(self.bn_2(self.conv_2(y)))
+        y = self.conv_3(y)
         return x + y
 
 
