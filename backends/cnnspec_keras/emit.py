@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from typing_extensions import override
 
@@ -28,6 +29,9 @@ from cnnspec_keras.helpers import HELPERS
 from cnnspec_keras.initialisers import PREFIX, constants
 from cnnspec_keras.layers import EMITTERS, EXACT_EMITTERS, Emitter, layer_name
 
+MOST_CALLS = 800
+"""How many layers may follow one another before Python's default limit of 1000 nested calls is too near."""
+
 
 class KerasDialect(Dialect):
     """What the planner must know of Keras: channels are read from values, and groups are printed in place."""
@@ -36,7 +40,7 @@ class KerasDialect(Dialect):
     layer_class = "layers.Layer"
     value_class = ""
     one_scope = True
-    helpers = frozenset({*HELPERS, "Callable", "math", "partial"})
+    helpers = frozenset({*HELPERS, "Callable", "math", "partial", "sys"})
 
     def __init__(self, graph: Graph, emitters: Mapping[type[Layer], Emitter]) -> None:
         self.graph = graph
@@ -97,6 +101,15 @@ def _check_results(graph: Graph) -> None:
             raise UnsupportedLayer("keras", node, gap, graph.sources)
 
 
+def _longest_chain(graph: Graph) -> int:
+    """How many layers follow one another at most."""
+    depths: dict[int, int] = {}
+    for node in graph.layers:
+        depth = 1 + max((depths.get(value, 0) for value in node.inputs), default=0)
+        depths.update(dict.fromkeys(node.outputs, depth))
+    return max(depths.values(), default=0)
+
+
 def show(shape: Shape) -> str:
     """A shape channels last: ``56x56x64``."""
     return show_first((*shape[1:], shape[0])) if shape else show_first(shape)
@@ -129,7 +142,7 @@ class _File:
         writer = Writer()
         writer.lines += docstring(header(self.plan, show, "height x width x channels"), 0)
         writer.blank()
-        standard = ["import math"] if re.search(r"\bmath\.", code) else []
+        standard = [f"import {name}" for name in ("math", "sys") if re.search(rf"\b{name}\.", code)]
         for module, name in (("collections.abc", "Callable"), ("functools", "partial")):
             if re.search(rf"\b{name}\b[\[(]", code):
                 standard.append(f"from {module} import {name}")
@@ -237,6 +250,10 @@ class _Function:
         writer.lines += self.body.lines
         inputs = _one_or_list(self.routine.inputs)
         outputs = _one_or_list(self.routine.outputs)
+        longest = _longest_chain(graph)
+        if longest > MOST_CALLS:
+            writer.line("# Keras follows the layers back by recursion, a call for each.")
+            writer.line(f"sys.setrecursionlimit(max(sys.getrecursionlimit(), {1000 * ceil(longest / 500)}))")
         writer.put("return keras.Model", Bracket("(", [inputs, outputs, f'name="{name}"']))
 
     # -- statements

@@ -1370,3 +1370,12 @@ def test_blocks_that_widen_their_input_are_a_loop() -> None:
     """
     loop = '    for i in range(1, 4):\n        x = grow(x, name=f"grow_{i}")  # 16x16x20 at the end\n'
     assert loop in code(text, "keras")
+
+
+def test_keras_may_follow_a_long_chain() -> None:
+    """It does so by recursion, and fails on some 1000 layers with Python's default limit."""
+    text = "model Net {{\n    input x: 4\n    for _ in range({}) {{ relu }}\n}}\n"
+    assert "setrecursionlimit" not in api.compile(api.loads(text.format(800)), "keras")
+    source = api.compile(api.loads(text.format(801)), "keras")
+    assert "import sys\n" in source
+    assert "    sys.setrecursionlimit(max(sys.getrecursionlimit(), 2000))\n" in source
