@@ -1,10 +1,12 @@
 """Every network of the zoo at level ``train`` on every target: the table in ``docs/verification.md``.
 
 Networks run at the smallest size at which every position of every kernel meets the map, one after the other, small
-ones first.  Results are kept in ``build/crosscheck.json`` as they come: a run that was stopped goes on where it was.
+ones first.  Results are kept in ``build/crosscheck.json`` as they come, by network and target: a run that was stopped
+goes on where it was, and two runs can share the work, as ``taskset -c 0 ...`` and ``taskset -c 1 ... --last`` do.
 Where code or specs have changed since, ``--again`` begins anew.
 
     python benchmarks/crosscheck.py                      all that is not there yet
+    python benchmarks/crosscheck.py --targets reference,torch,keras-jax
     python benchmarks/crosscheck.py lenet5 resnet18      these, again
     python benchmarks/crosscheck.py --list               what would run, at which size
 """
@@ -18,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +31,13 @@ from cnnspec.graph import Graph
 from cnnspec.layers.base import Window
 from cnnspec.shapes import Shape, Symbolic
 from cnnspec.verify import Report, verify
+from cnnspec.verify.exchange import Level
+from cnnspec.verify.report import Target
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "build" / "crosscheck.json"
+CACHE = ROOT / "build" / "jax"
+"""Where JAX keeps what it compiled: networks of a family share most of it."""
 DOCS = ROOT / "docs" / "verification.md"
 BEGIN, END = "<!-- zoo: written by `make crosscheck` -->\n", "<!-- end of zoo -->\n"
 
@@ -50,17 +57,25 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", help="names in the zoo; by default all without a result")
     parser.add_argument("--again", action="store_true", help="forget the results there are")
     parser.add_argument("--list", action="store_true", help="say what would run")
-    parser.add_argument("--targets", default="all", help="as of `cnnspec verify`")
+    parser.add_argument("--targets", help="names with commas between; by default all that are installed")
+    parser.add_argument("--last", action="store_true", help="begin with the largest")
     parser.add_argument("--minutes", type=float, help="begin nothing after so many")
     chosen = parser.parse_args()
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     names = [name.lower() for name in chosen.networks] or list(zoo.models())
-    results = {} if chosen.again or not RESULTS.exists() else json.loads(RESULTS.read_text(encoding="utf-8"))
-    waiting = [name for name in names if chosen.networks or name not in results]
-    graphs = {name: smallest(name) for name in waiting}
-    for name in [name for name in waiting if graphs[name].params > MOST_WEIGHTS]:
-        print(f"{name} is too large: {graphs[name].params:,} weights")
-        waiting.remove(name)
-    waiting.sort(key=lambda name: work_of(graphs[name]))
+    if chosen.again:
+        RESULTS.unlink(missing_ok=True)
+    targets = chosen.targets.split(",") if chosen.targets else everything()
+    wanted = {target for target in targets if target not in definitions()}
+    graphs = {name: smallest(name) for name in names}
+    for name in [name for name in graphs if graphs[name].params > MOST_WEIGHTS]:
+        print(f"{name} is too large: {graphs.pop(name).params:,} weights")
+
+    def lacks(name: str) -> bool:
+        return bool(chosen.networks) or not wanted <= results().get(name, {}).get("targets", {}).keys()
+
+    waiting = sorted(filter(lacks, graphs), key=lambda name: work_of(graphs[name]), reverse=chosen.last)
     if chosen.list:
         for name in waiting:
             print(f"{name:28}{size_of(graphs[name]):>14}{graphs[name].params:>14,}{level_of(graphs[name]):>10}")
@@ -71,18 +86,49 @@ def main() -> None:
         if chosen.minutes is not None and time.monotonic() - began > 60 * chosen.minutes:
             print(f"{len(waiting) - number + 1} networks are left")
             break
+        # Another run may have come first.
+        if not lacks(name):
+            continue
         with cores_for(graphs[name]):
-            results[name] = one = check(name, graphs.pop(name), chosen.targets.split(","))
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")
-        write(table(results))
-        failed += [] if one["ok"] else [name]
+            one = check(name, graphs[name], targets)
+        keep(name, one)
+        wrong = [target for target, found in one["targets"].items() if not found["ok"]]
+        failed += [name] if wrong else []
         print(
-            f"{number} of {len(waiting)}: {name} {'agrees' if one['ok'] else 'FAILS'}, {one['seconds']:.0f} s",
+            f"{number} of {len(waiting)}: {name} {'FAILS on ' + ', '.join(wrong) if wrong else 'agrees'},"
+            f" {sum(found['seconds'] for found in one['targets'].values()):.0f} s",
             flush=True,
         )
-    print(f"{len(results)} of {len(zoo.models())} networks are in the table; failed now: {', '.join(failed) or 'none'}")
+    print(
+        f"{len(results())} of {len(zoo.models())} networks are in the table; failed now: {', '.join(failed) or 'none'}"
+    )
     sys.exit(bool(failed))
+
+
+def everything() -> list[str]:
+    """Every target that can run."""
+    return [target for one in backends().values() for target in one.targets if one.missing(target) is None]
+
+
+def definitions() -> list[str]:
+    """The targets that evaluate the definition: what all others are compared with."""
+    return [target for one in backends().values() for target in one.targets if not one.emits]
+
+
+def results() -> dict[str, Any]:
+    """What is known so far, by network."""
+    found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    return found
+
+
+def keep(name: str, one: dict[str, Any]) -> None:
+    """Add the results of a network to those there are, and write the table."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    found = results()
+    earlier = found.get(name, {}).get("targets", {})
+    found[name] = one | {"targets": earlier | one["targets"]}
+    RESULTS.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    write(table(found))
 
 
 def smallest(name: str) -> Graph:
@@ -149,7 +195,7 @@ def size_of(graph: Graph) -> str:
     return ", ".join("x".join(map(str, graph.shape(port.value))) for port in graph.inputs)
 
 
-def level_of(graph: Graph) -> str:
+def level_of(graph: Graph) -> Level:
     return "gradient" if graph.params > MOST_TRAINED else "train"
 
 
@@ -163,14 +209,29 @@ def check(name: str, graph: Graph, targets: list[str]) -> dict[str, Any]:
         "params": graph.params,
         "layers": report.layers,
         "level": report.level,
-        "ok": report.ok,
-        "seconds": report.seconds,
-        "targets": [target.name for target in report.targets if target.name != report.reference],
-        "failures": {target.name: target.failure for target in report.targets if target.failure},
-        "versions": {name: version for target in report.targets for name, version in target.versions.items()},
-        "errors": errors_of(report),
-        "excused": sum(len(row.verdict.excused) for row in report.rows)
-        + sum(len(row.comparison.excused) for row in report.slopes),
+        "targets": {target.name: result_of(report, target) for target in report.targets},
+    }
+
+
+def result_of(report: Report, target: Target) -> dict[str, Any]:
+    """What is kept of a target.  One with code agrees where the definition does, too, with its own differences."""
+    own = {target.name, report.reference}
+    only = replace(
+        report,
+        targets=tuple(one for one in report.targets if one.name in own),
+        rows=tuple(row for row in report.rows if row.target in own),
+        slopes=tuple(row for row in report.slopes if row.target in own),
+        courses=tuple(row for row in report.courses if row.target in own),
+        singles={name: found for name, found in report.singles.items() if name in own},
+    )
+    return {
+        "ok": only.ok,
+        "seconds": target.seconds,
+        "failure": target.failure,
+        "versions": target.versions,
+        "errors": errors_of(only),
+        "excused": sum(len(row.verdict.excused) for row in only.rows)
+        + sum(len(row.comparison.excused) for row in only.slopes),
     }
 
 
@@ -181,7 +242,7 @@ def probes_of(name: str, graph: Graph) -> list[Graph]:
 
 
 def errors_of(report: Report) -> dict[str, float]:
-    """The largest error of each kind, on any target."""
+    """The largest error of each kind, on any target but the reference."""
 
     def worst(errors: Iterator[float]) -> float:
         return max(errors, default=0.0)
@@ -211,36 +272,45 @@ def errors_of(report: Report) -> dict[str, float]:
     }
 
 
-def table(results: Mapping[str, Any]) -> str:
+def table(found: Mapping[str, Any]) -> str:
     """The results in Markdown, in the order of the zoo."""
-    known = [(name, results[name]) for name in zoo.models() if name in results]
-    able = [target for one in backends().values() for target in one.targets if one.emits]
-    versions = {name: version for _, one in known for name, version in one["versions"].items()}
-    missing = len(zoo.models()) - len(known)
+    known = [(name, found[name]) for name in zoo.models() if name in found]
+    ran = {name: {target for target in one["targets"] if target not in definitions()} for name, one in known}
+    emitting = [target for one in backends().values() for target in one.targets if one.emits]
+    versions = {
+        name: of for _, one in known for target in one["targets"].values() for name, of in target["versions"].items()
+    }
+    seconds = sum(target["seconds"] for _, one in known for target in one["targets"].values())
+    counts = ", ".join(f"`{target}` {sum(target in ran[name] for name in ran)}" for target in emitting)
+    agreeing = sum(all(target["ok"] for target in one["targets"].values()) for _, one in known)
     lines = [
-        f"{len(known)} networks{f' ({missing} are still to run)' if missing else ''} on `reference`,"
-        f" {', '.join(f'`{target}`' for target in able)}:"
-        f" {sum(one['ok'] for _, one in known)} agree. Errors are the largest on any target, in any tensor or layer."
+        f"{len(known)} of {len(zoo.models())} networks ran, and {agreeing} agree on every target they ran on: {counts}."
+        f" Errors are the largest on any target, in any tensor or layer, against `reference`."
         f" {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))};"
-        f" {sum(one['seconds'] for _, one in known) / 60:.0f} minutes on two cores.",
+        f" {seconds / 3600:.1f} hours of one core.",
         "",
         "| network | input | layers | level | forward | gradients | 5 steps | forward, float32 |"
         " layer alone, float32: output | gradients | one step | agrees | s |",
         "| --- " * 13 + "|",
     ]
+    starred = False
     for name, one in known:
-        agrees = "yes" if one["ok"] else "**no**"
-        if one["ok"] and set(one["targets"]) != set(able):
-            agrees = f"yes, on {', '.join(one['targets'])}"
-        agrees += "*" if one["excused"] else ""
-        numbers = [f"{error:.0e}" if error else "0" for error in one["errors"].values()]
+        targets = one["targets"].values()
+        wrong = [target for target, its in one["targets"].items() if not its["ok"]]
+        agrees = f"**not on {', '.join(wrong)}**" if wrong else "yes"
+        if len(ran[name]) < len(emitting):
+            agrees += f", on {', '.join(target for target in emitting if target in ran[name])}"
+        if any(its["excused"] for its in targets):
+            agrees += "*"
+            starred = True
+        errors = {kind: max(its["errors"][kind] for its in targets) for kind in next(iter(targets))["errors"]}
+        numbers = [f"{error:.0e}" if error else "0" for error in errors.values()]
         if one["level"] != "train":
             numbers[2] = "-"
         lines.append(
             f"| {name} | {one['size']} | {one['layers']} | {one['level']} | {' | '.join(numbers)} | {agrees} |"
-            f" {one['seconds']:.0f} |"
+            f" {sum(its['seconds'] for its in targets):.0f} |"
         )
-    starred = sum(bool(one["excused"]) for _, one in known)
     if starred:
         lines += [
             "",
