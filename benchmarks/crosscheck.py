@@ -73,7 +73,8 @@ def main() -> None:
         print(f"{name} is too large: {graphs.pop(name).params:,} weights")
 
     def lacks(name: str) -> bool:
-        return bool(chosen.networks) or not wanted <= results().get(name, {}).get("targets", {}).keys()
+        found = results().get(name, {}).get("targets", {})
+        return bool(chosen.networks) or not wanted <= {target for target, its in found.items() if not its["failure"]}
 
     waiting = sorted(filter(lacks, graphs), key=lambda name: work_of(graphs[name]), reverse=chosen.last)
     if chosen.list:

@@ -328,11 +328,13 @@ class _Writer:
             if isinstance(node, _Arrow):
                 end = ends[place]
                 broken = node.broken or bool(node.comments)
-                if not broken and column >= 0:
+                # Arrows stand below the first one, unless that leaves no room for stages.
+                far = column < 0 and len(self.line) + 1 > WIDTH // 2
+                if not broken and (column >= 0 or far):
                     room = WIDTH - len(self.line) - len(" -> ") - (suffix if end == len(nodes) else 0)
                     broken = self.head(nodes[place + 1 : end]) > room
                 if column < 0:
-                    column = indent + INDENT if broken else len(self.line) + 1
+                    column = indent + INDENT if broken or far else len(self.line) + 1
                 if broken:
                     self.arrow_line(node, column)
                 else:

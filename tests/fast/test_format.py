@@ -234,6 +234,12 @@ def test_a_long_pipeline_breaks_before_an_arrow() -> None:
     assert max(len(line) for line in out.split("\n")) + 4 <= WIDTH
 
 
+def test_a_pipeline_whose_first_stage_is_long_goes_on_at_the_left() -> None:
+    first = "reduce: depthwise_conv(3x3, stride = 2, pad = [(0, 1)] * 2, bias = false)"
+    out = body(f"{first} -> norm: batch_norm(eps = 1e-3, momentum = 0.01) -> act: relu6")
+    assert out == f"{first}\n    -> norm: batch_norm(eps = 1e-3, momentum = 0.01) -> act: relu6"
+
+
 def test_a_long_group_gets_a_line_a_statement() -> None:
     out = body("block{i}: { " + " -> ".join(["conv(64, 3x3, bias = false)"] * 4) + " }")
     assert out.startswith("block{i}: {\n    conv(64, 3x3, bias = false) -> ")

@@ -11,6 +11,19 @@ import keras
 from keras import layers
 
 
+def depthwise_conv_block(
+    x: keras.KerasTensor, filters: int, stride: int = 1, dw: int = 1, *, name: str
+) -> keras.KerasTensor:
+    """112x112x32 -> 112x112x64 at `conv_1`, the first of 13 uses."""
+    x = layers.ZeroPadding2D(((dw, 1), (dw, 1)), name=f"{name}_dw_pad")(x)
+    x = layers.DepthwiseConv2D(3, strides=stride, use_bias=False, name=f"{name}_dw")(x)
+    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name=f"{name}_dw_bn")(x)
+    x = layers.ReLU(6.0, name=f"{name}_dw_relu")(x)
+    x = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_pw")(x)
+    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name=f"{name}_pw_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_pw_relu")(x)
+
+
 def mobilenet(classes: int = 1000) -> keras.Model:
     """MobileNet: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
@@ -24,88 +37,16 @@ def mobilenet(classes: int = 1000) -> keras.Model:
     )(image)
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv1_bn")(x)
     x = layers.ReLU(6.0, name="conv1_relu")(x)  # 112x112x32
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_1")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_1_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_1_relu")(x)  # 112x112x32
-    x = layers.Conv2D(64, 1, use_bias=False, name="conv_pw_1")(x)  # 112x112x64
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_1_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_1_relu")(x)  # 112x112x64
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="conv_dw_2_pad")(x)
-    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="conv_dw_2")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_2_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_2_relu")(x)  # 56x56x64
-    x = layers.Conv2D(128, 1, use_bias=False, name="conv_pw_2")(x)  # 56x56x128
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_2_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_2_relu")(x)  # 56x56x128
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_3")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_3_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_3_relu")(x)  # 56x56x128
-    x = layers.Conv2D(128, 1, use_bias=False, name="conv_pw_3")(x)  # 56x56x128
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_3_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_3_relu")(x)  # 56x56x128
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="conv_dw_4_pad")(x)
-    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="conv_dw_4")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_4_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_4_relu")(x)  # 28x28x128
-    x = layers.Conv2D(256, 1, use_bias=False, name="conv_pw_4")(x)  # 28x28x256
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_4_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_4_relu")(x)  # 28x28x256
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_5")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_5_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_5_relu")(x)  # 28x28x256
-    x = layers.Conv2D(256, 1, use_bias=False, name="conv_pw_5")(x)  # 28x28x256
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_5_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_5_relu")(x)  # 28x28x256
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="conv_dw_6_pad")(x)
-    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="conv_dw_6")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_6_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_6_relu")(x)  # 14x14x256
-    x = layers.Conv2D(512, 1, use_bias=False, name="conv_pw_6")(x)  # 14x14x512
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_6_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_6_relu")(x)  # 14x14x512
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_7")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_7_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_7_relu")(x)  # 14x14x512
-    x = layers.Conv2D(512, 1, use_bias=False, name="conv_pw_7")(x)  # 14x14x512
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_7_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_7_relu")(x)  # 14x14x512
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_8")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_8_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_8_relu")(x)  # 14x14x512
-    x = layers.Conv2D(512, 1, use_bias=False, name="conv_pw_8")(x)  # 14x14x512
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_8_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_8_relu")(x)  # 14x14x512
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_9")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_9_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_9_relu")(x)  # 14x14x512
-    x = layers.Conv2D(512, 1, use_bias=False, name="conv_pw_9")(x)  # 14x14x512
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_9_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_9_relu")(x)  # 14x14x512
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_10")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_10_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_10_relu")(x)  # 14x14x512
-    x = layers.Conv2D(512, 1, use_bias=False, name="conv_pw_10")(x)  # 14x14x512
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_10_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_10_relu")(x)  # 14x14x512
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_11")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_11_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_11_relu")(x)  # 14x14x512
-    x = layers.Conv2D(512, 1, use_bias=False, name="conv_pw_11")(x)  # 14x14x512
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_11_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_11_relu")(x)  # 14x14x512
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="conv_dw_12_pad")(x)
-    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False, name="conv_dw_12")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_12_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_12_relu")(x)  # 7x7x512
-    x = layers.Conv2D(1024, 1, use_bias=False, name="conv_pw_12")(x)  # 7x7x1024
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_12_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_12_relu")(x)  # 7x7x1024
-    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="conv_dw_13")(x)
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_dw_13_bn")(x)
-    x = layers.ReLU(6.0, name="conv_dw_13_relu")(x)  # 7x7x1024
-    x = layers.Conv2D(1024, 1, use_bias=False, name="conv_pw_13")(x)  # 7x7x1024
-    x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv_pw_13_bn")(x)
-    x = layers.ReLU(6.0, name="conv_pw_13_relu")(x)  # 7x7x1024
+    x = depthwise_conv_block(x, 64, name="conv_1")  # 112x112x64
+    x = depthwise_conv_block(x, 128, stride=2, dw=0, name="conv_2")  # 56x56x128
+    x = depthwise_conv_block(x, 128, name="conv_3")  # 56x56x128
+    x = depthwise_conv_block(x, 256, stride=2, dw=0, name="conv_4")  # 28x28x256
+    x = depthwise_conv_block(x, 256, name="conv_5")  # 28x28x256
+    x = depthwise_conv_block(x, 512, stride=2, dw=0, name="conv_6")  # 14x14x512
+    for i in range(7, 12):
+        x = depthwise_conv_block(x, 512, name=f"conv_{i}")  # 14x14x512
+    x = depthwise_conv_block(x, 1024, stride=2, dw=0, name="conv_12")  # 7x7x1024
+    x = depthwise_conv_block(x, 1024, name="conv_13")  # 7x7x1024
     x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
     x = layers.Dropout(0.001, name="dropout")(x)  # 1x1x1024
     x = layers.Conv2D(classes, 1, name="conv_preds")(x)  # 1x1x1000

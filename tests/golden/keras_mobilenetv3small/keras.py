@@ -7,6 +7,9 @@ Multiply-accumulates: 56,510,400
 Compiled with alpha = 1.0
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 from keras import layers, ops
 
@@ -52,117 +55,44 @@ def squeeze_excite(
     return layers.Multiply(name=f"{name}_mul")([x, scale])
 
 
-def inverted_residual(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """112x112x16 -> 56x56x16 at `expanded_conv`."""
-    y = layers.DepthwiseConv2D(
-        3, strides=2, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(x)
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
-    )(y)
-    y = layers.ReLU(name=f"{name}_relu_1")(y)  # 56x56x16
-    y = squeeze_excite(y, 8, name=f"{name}_squeeze_excite")  # 56x56x16
-    y = layers.Conv2D(16, 1, use_bias=False, name=f"{name}_project")(y)  # 56x56x16
-    return layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
-    )(y)
-
-
-def inverted_residual2(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """56x56x16 -> 28x28x24 at `expanded_conv_1`."""
-    y = layers.Conv2D(72, 1, use_bias=False, name=f"{name}_expand")(x)  # 56x56x72
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
-    )(y)
-    y = layers.ReLU(name=f"{name}_relu_1")(y)  # 56x56x72
-    y = layers.DepthwiseConv2D(
-        3, strides=2, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(y)
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
-    )(y)
-    y = layers.ReLU(name=f"{name}_relu_2")(y)  # 28x28x72
-    y = layers.Conv2D(24, 1, use_bias=False, name=f"{name}_project")(y)  # 28x28x24
-    return layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
-    )(y)
-
-
-def inverted_residual3(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """28x28x24 -> 28x28x24 at `expanded_conv_2`."""
-    y = layers.Conv2D(88, 1, use_bias=False, name=f"{name}_expand")(x)  # 28x28x88
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
-    )(y)
-    y = layers.ReLU(name=f"{name}_relu_1")(y)  # 28x28x88
-    y = layers.DepthwiseConv2D(
-        3, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(y)
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
-    )(y)
-    y = layers.ReLU(name=f"{name}_relu_2")(y)  # 28x28x88
-    y = layers.Conv2D(24, 1, use_bias=False, name=f"{name}_project")(y)  # 28x28x24
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
-    )(y)
-    return layers.Add(name=f"{name}_add")([x, y])  # 28x28x24
-
-
-def inverted_residual4(
+def inverted_residual(
     x: keras.KerasTensor,
-    expansion: int,
     filters: int,
-    stride: int,
+    kernel: int,
+    expanded: int,
+    act: Callable[..., layers.Layer],
     squeezed: int,
+    stride: int = 1,
+    squeeze: bool = False,
+    add: bool = False,
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """28x28x24 -> 14x14x40 at `expanded_conv_3`, the first of 3 uses."""
+    """112x112x16 -> 56x56x16 at `expanded_conv`, the first of 11 uses."""
     in_channels = x.shape[-1]
-    expanded = expansion * in_channels
-    y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
-    )(y)
-    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_1")(y)
+    y = x
+    if in_channels != expanded:
+        y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
+        y = layers.BatchNormalization(
+            momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
+        )(y)
+        y = act(name=f"{name}_expand_act")(y)
     y = layers.DepthwiseConv2D(
-        5, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+        kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise"
     )(y)
     y = layers.BatchNormalization(
         momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
     )(y)
-    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_2")(y)
-    y = squeeze_excite(y, squeezed, name=f"{name}_squeeze_excite")
-    y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project")(y)
-    return layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
-    )(y)
-
-
-def inverted_residual5(
-    x: keras.KerasTensor, expansion: int, filters: int, squeezed: int, *, name: str
-) -> keras.KerasTensor:
-    """14x14x40 -> 14x14x40 at `expanded_conv_4`, the first of 5 uses."""
-    expanded = expansion * filters
-    y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
-    )(y)
-    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_1")(y)
-    y = layers.DepthwiseConv2D(
-        5, padding="same", use_bias=False, name=f"{name}_depthwise"
-    )(y)
-    y = layers.BatchNormalization(
-        momentum=0.999, epsilon=0.001, name=f"{name}_depthwise_bn"
-    )(y)
-    y = layers.Activation(hard_swish, name=f"{name}_hard_swish_2")(y)
-    y = squeeze_excite(y, squeezed, name=f"{name}_squeeze_excite")
+    y = act(name=f"{name}_depthwise_act")(y)
+    if squeeze:
+        y = squeeze_excite(y, squeezed, name=f"{name}_squeeze_excite")
     y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project")(y)
     y = layers.BatchNormalization(
         momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
     )(y)
-    return layers.Add(name=f"{name}_add")([x, y])
+    if add:
+        y = layers.Add(name=f"{name}_add")([x, y])
+    return y
 
 
 def mobilenetv3small(classes: int = 1000) -> keras.Model:
@@ -172,17 +102,102 @@ def mobilenetv3small(classes: int = 1000) -> keras.Model:
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_bn")(x)
     x = layers.Activation(hard_swish, name="hard_swish_1")(x)  # 112x112x16
-    x = inverted_residual(x, name="expanded_conv")  # 56x56x16
-    x = inverted_residual2(x, name="expanded_conv_1")  # 28x28x24
-    x = inverted_residual3(x, name="expanded_conv_2")  # 28x28x24
-    x = inverted_residual4(x, 4, 40, 2, 24, name="expanded_conv_3")  # 14x14x40
-    x = inverted_residual5(x, 6, 40, 64, name="expanded_conv_4")  # 14x14x40
-    x = inverted_residual5(x, 6, 40, 64, name="expanded_conv_5")  # 14x14x40
-    x = inverted_residual4(x, 3, 48, 1, 32, name="expanded_conv_6")  # 14x14x48
-    x = inverted_residual5(x, 3, 48, 40, name="expanded_conv_7")  # 14x14x48
-    x = inverted_residual4(x, 6, 96, 2, 72, name="expanded_conv_8")  # 7x7x96
-    x = inverted_residual5(x, 6, 96, 144, name="expanded_conv_9")  # 7x7x96
-    x = inverted_residual5(x, 6, 96, 144, name="expanded_conv_10")  # 7x7x96
+    x = inverted_residual(
+        x, 16, 3, 16, layers.ReLU, 8, stride=2, squeeze=True, name="expanded_conv"
+    )
+    x = inverted_residual(
+        x, 24, 3, 72, layers.ReLU, 64, stride=2, name="expanded_conv_1"
+    )
+    x = inverted_residual(
+        x, 24, 3, 88, layers.ReLU, 64, add=True, name="expanded_conv_2"
+    )
+    x = inverted_residual(
+        x,
+        40,
+        5,
+        96,
+        partial(layers.Activation, hard_swish),
+        24,
+        stride=2,
+        squeeze=True,
+        name="expanded_conv_3",
+    )
+    x = inverted_residual(
+        x,
+        40,
+        5,
+        240,
+        partial(layers.Activation, hard_swish),
+        64,
+        squeeze=True,
+        add=True,
+        name="expanded_conv_4",
+    )
+    x = inverted_residual(
+        x,
+        40,
+        5,
+        240,
+        partial(layers.Activation, hard_swish),
+        64,
+        squeeze=True,
+        add=True,
+        name="expanded_conv_5",
+    )
+    x = inverted_residual(
+        x,
+        48,
+        5,
+        120,
+        partial(layers.Activation, hard_swish),
+        32,
+        squeeze=True,
+        name="expanded_conv_6",
+    )
+    x = inverted_residual(
+        x,
+        48,
+        5,
+        144,
+        partial(layers.Activation, hard_swish),
+        40,
+        squeeze=True,
+        add=True,
+        name="expanded_conv_7",
+    )
+    x = inverted_residual(
+        x,
+        96,
+        5,
+        288,
+        partial(layers.Activation, hard_swish),
+        72,
+        stride=2,
+        squeeze=True,
+        name="expanded_conv_8",
+    )
+    x = inverted_residual(
+        x,
+        96,
+        5,
+        576,
+        partial(layers.Activation, hard_swish),
+        144,
+        squeeze=True,
+        add=True,
+        name="expanded_conv_9",
+    )
+    x = inverted_residual(
+        x,
+        96,
+        5,
+        576,
+        partial(layers.Activation, hard_swish),
+        144,
+        squeeze=True,
+        add=True,
+        name="expanded_conv_10",
+    )
     x = layers.Conv2D(576, 1, use_bias=False, name="conv_1")(x)  # 7x7x576
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_1_bn")(x)
     x = layers.Activation(hard_swish, name="hard_swish_2")(x)  # 7x7x576

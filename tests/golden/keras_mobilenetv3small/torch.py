@@ -7,8 +7,6 @@ Multiply-accumulates: 56,510,400
 Compiled with alpha = 1.0
 """
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,7 +67,7 @@ class InvertedResidual(nn.Module):
         filters: int,
         kernel: int,
         expanded: int,
-        act: Callable[[Tensor], Tensor],
+        act: type[nn.Module],
         squeezed: int,
         stride: int = 1,
         squeeze: bool = False,
@@ -78,14 +76,15 @@ class InvertedResidual(nn.Module):
         super().__init__()
         self.has_expand = in_channels != expanded
         self.has_add = add
-        self.act = act
         if in_channels != expanded:
             self.expand = nn.Conv2d(in_channels, expanded, 1, bias=False)
             self.expand_bn = nn.BatchNorm2d(expanded, eps=0.001, momentum=0.001)
+            self.expand_act = act()
         self.depthwise = SameConv2d(
             expanded, expanded, kernel, stride=stride, groups=expanded, bias=False
         )
         self.depthwise_bn = nn.BatchNorm2d(expanded, eps=0.001, momentum=0.001)
+        self.depthwise_act = act()
         self.squeeze_excite: SqueezeExcite | None = None
         if squeeze:
             self.squeeze_excite = SqueezeExcite(expanded, squeezed)
@@ -95,8 +94,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x
         if self.has_expand:
-            y = self.act(self.expand_bn(self.expand(x)))
-        y = self.act(self.depthwise_bn(self.depthwise(y)))
+            y = self.expand_act(self.expand_bn(self.expand(x)))
+        y = self.depthwise_act(self.depthwise_bn(self.depthwise(y)))
         if self.squeeze_excite is not None:
             y = self.squeeze_excite(y)
         y = self.project_bn(self.project(y))
@@ -113,33 +112,33 @@ class MobileNetV3Small(nn.Module):
         self.conv = SameConv2d(3, 16, 3, stride=2, bias=False)
         self.conv_bn = nn.BatchNorm2d(16, eps=0.001, momentum=0.001)
         self.expanded_conv = InvertedResidual(
-            16, 16, 3, 16, F.relu, 8, stride=2, squeeze=True
+            16, 16, 3, 16, nn.ReLU, 8, stride=2, squeeze=True
         )
-        self.expanded_conv_1 = InvertedResidual(16, 24, 3, 72, F.relu, 64, stride=2)
-        self.expanded_conv_2 = InvertedResidual(24, 24, 3, 88, F.relu, 64, add=True)
+        self.expanded_conv_1 = InvertedResidual(16, 24, 3, 72, nn.ReLU, 64, stride=2)
+        self.expanded_conv_2 = InvertedResidual(24, 24, 3, 88, nn.ReLU, 64, add=True)
         self.expanded_conv_3 = InvertedResidual(
-            24, 40, 5, 96, F.hardswish, 24, stride=2, squeeze=True
+            24, 40, 5, 96, nn.Hardswish, 24, stride=2, squeeze=True
         )
         self.expanded_conv_4 = InvertedResidual(
-            40, 40, 5, 240, F.hardswish, 64, squeeze=True, add=True
+            40, 40, 5, 240, nn.Hardswish, 64, squeeze=True, add=True
         )
         self.expanded_conv_5 = InvertedResidual(
-            40, 40, 5, 240, F.hardswish, 64, squeeze=True, add=True
+            40, 40, 5, 240, nn.Hardswish, 64, squeeze=True, add=True
         )
         self.expanded_conv_6 = InvertedResidual(
-            40, 48, 5, 120, F.hardswish, 32, squeeze=True
+            40, 48, 5, 120, nn.Hardswish, 32, squeeze=True
         )
         self.expanded_conv_7 = InvertedResidual(
-            48, 48, 5, 144, F.hardswish, 40, squeeze=True, add=True
+            48, 48, 5, 144, nn.Hardswish, 40, squeeze=True, add=True
         )
         self.expanded_conv_8 = InvertedResidual(
-            48, 96, 5, 288, F.hardswish, 72, stride=2, squeeze=True
+            48, 96, 5, 288, nn.Hardswish, 72, stride=2, squeeze=True
         )
         self.expanded_conv_9 = InvertedResidual(
-            96, 96, 5, 576, F.hardswish, 144, squeeze=True, add=True
+            96, 96, 5, 576, nn.Hardswish, 144, squeeze=True, add=True
         )
         self.expanded_conv_10 = InvertedResidual(
-            96, 96, 5, 576, F.hardswish, 144, squeeze=True, add=True
+            96, 96, 5, 576, nn.Hardswish, 144, squeeze=True, add=True
         )
         self.conv_1 = nn.Conv2d(96, 576, 1, bias=False)
         self.conv_1_bn = nn.BatchNorm2d(576, eps=0.001, momentum=0.001)
