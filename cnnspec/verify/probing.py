@@ -26,6 +26,8 @@ with 1e-8, over so many that the difference is off by 1e-3.
 """
 USUAL_STRIDE = 1e-7
 """Shorter ones must not excuse more by their loss of digits than this one does."""
+ATTEMPTS = 3
+"""How many random directions are tried: a wrong gradient is wrong along each, a kink lies across one."""
 SINGLE_WEIGHTS = 3
 """How many weights have a direction of their own, spread over the network."""
 ENOUGH = 1e-5
@@ -65,37 +67,24 @@ def slopes_along_directions(
     found = runtime.gradients(model, graph, inputs, cotangents, training=training)
     trainable = [key for key, weight in graph.state.items() if weight.trainable]
     singles = trainable[:: max(1, (len(trainable) - 1) // max(1, SINGLE_WEIGHTS - 1))]
-    directions: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [
-        (f"input `{name}`", (name,), ()) for name in inputs
+    # What is moved is called, where it is, and its gradients.
+    directions: list[tuple[str, dict[str, Array], dict[str, Array], tuple[str, ...]]] = [
+        (f"input `{name}`", inputs, found.inputs, (name,)) for name in inputs
     ]
-    directions += [("all weights", (), tuple(trainable))] if trainable else []
-    directions += [(f"`{key}`", (), (key,)) for key in singles]
+    directions += [("all weights", state, found.state, tuple(trainable))] if trainable else []
+    directions += [(f"`{key}`", state, found.state, (key,)) for key in singles]
 
-    def outputs(moved_inputs: Mapping[str, Array], moved_state: Mapping[str, Array]) -> dict[str, Array]:
-        runtime.load(model, graph, {**state, **moved_state})
-        return runtime.forward(model, graph, {**inputs, **moved_inputs}, training=training).outputs
-
-    def length_of(values: Mapping[str, Array], slopes: Mapping[str, Array]) -> float:
-        return sqrt(sum(float((slopes[n] ** 2).sum() * (values[n] ** 2).mean()) for n in values))
-
-    result = []
-    for what, names, keys in directions:
-        values = {**{name: inputs[name] for name in names}, **{key: state[key] for key in keys}}
-        slopes = {**{name: found.inputs[name] for name in names}, **{key: found.state[key] for key in keys}}
-        # As long in each array as its values are large, so that none hides the others.
-        along = {
-            name: generator_for(job.seed, f"direction {name}").standard_normal(array.shape)
-            * sqrt(float((array**2).mean()))
-            for name, array in values.items()
-        }
-        slope = sum(float((slopes[name] * along[name]).sum()) for name in values)
-        length = length_of(values, slopes)
+    def error_along(along: Mapping[str, Array], place: Mapping[str, Array], slopes: Mapping[str, Array]) -> float:
+        slope = sum(float((slopes[name] * step).sum()) for name, step in along.items())
+        length = sqrt(sum(float((slopes[name] ** 2).sum() * (place[name] ** 2).mean()) for name in along))
         error = inf
         for stride in STRIDES:
             sides: list[dict[str, Array]] = []
             for sign in (1, -1):
-                moved = {name: values[name] + sign * stride * along[name] for name in values}
-                sides.append(outputs({n: moved[n] for n in names}, {k: moved[k] for k in keys}))
+                moved = {name: place[name] + sign * stride * step for name, step in along.items()}
+                runtime.load(model, graph, {**state, **moved} if place is state else state)
+                given = {**inputs, **moved} if place is inputs else inputs
+                sides.append(runtime.forward(model, graph, given, training=training).outputs)
             change = sum(float((cotangents[n] * (sides[0][n] - sides[1][n])).sum()) for n in cotangents)
             difference = abs(change / (2 * stride) - slope)
             # The outputs round: a slope as small as that cannot be told from zero.
@@ -104,6 +93,21 @@ def slopes_along_directions(
             scale = max(length, smallest)
             error = min(error, difference / scale if scale else (0.0 if difference == 0 else inf))
             if error <= ENOUGH:
+                break
+        return error
+
+    result = []
+    for what, place, slopes, names in directions:
+        error = inf
+        for attempt in range(ATTEMPTS):
+            # As long in each array as its values are large, so that none hides the others.
+            along = {
+                name: generator_for(job.seed, f"direction {name} {attempt}").standard_normal(place[name].shape)
+                * sqrt(float((place[name] ** 2).mean()))
+                for name in names
+            }
+            error = min(error, error_along(along, place, slopes))
+            if error <= DIRECTION_GATE:
                 break
         result.append(Direction(setting.mode, what, error))
     steps.done()

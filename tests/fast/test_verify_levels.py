@@ -80,7 +80,9 @@ def test_gradients_agree_by_default(graph: Graph) -> None:
     assert set(row.comparison.errors) == {"input image", *(k for k, w in graph.state.items() if w.trainable)}
     assert not report.courses
     assert "gradients of reference against differences along 10 random directions" in report.as_text()
-    assert max(one.error for _, one in report.directions) < 1e-5
+    # In training the norm behind `fc1.bias` takes it away again: its slope is zero but for rounding.
+    slopes = [one for _, one in report.directions if (one.mode, one.what) != ("training", "`fc1.bias`")]
+    assert max(one.error for one in slopes) < 1e-7
     assert not run(graph, level="forward").slopes
 
 
