@@ -99,10 +99,11 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
 def _check_blocks(parsed: loading.Parsed, style: str, reports: list[dict[str, Any]] | None, texts: list[str]) -> bool:
     """Check a file that only lends its blocks: their names, since all else depends on their uses; whether it failed."""
     from cnnspec.expand import definitions_of
-    from cnnspec.expand.unused import unused_names
+    from cnnspec.expand.names import unknown_names, unused_names
 
     file = parsed.files[0]
-    diagnostics = definitions_of(parsed.files)[1]
+    definitions, diagnostics = definitions_of(parsed.files)
+    diagnostics = diagnostics or unknown_names(file, definitions)
     failed = bool(diagnostics)
     if not failed:
         diagnostics = [name.diagnostic for name in unused_names(file)]

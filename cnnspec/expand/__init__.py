@@ -11,7 +11,7 @@ from cnnspec.diagnostics import Diagnostic, Span, nearest
 from cnnspec.expand.application import reserved_name
 from cnnspec.expand.expander import Expander
 from cnnspec.expand.expressions import LARGEST_NUMBER
-from cnnspec.expand.unused import unused_names
+from cnnspec.expand.names import unused_names
 from cnnspec.expand.values import BlockValue, Dims, Frame, Function, Given, LayerValue
 from cnnspec.graph import Graph
 from cnnspec.initialisers import Initialiser

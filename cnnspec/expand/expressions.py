@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple, NoReturn, TypeGuard, get_args
 
@@ -52,6 +52,24 @@ ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
 }
 AXES = {2: ("channels", "length"), 3: ("channels", "height", "width"), 4: ("channels", "depth", "height", "width")}
+
+
+def built_in(name: str) -> bool:
+    """Whether a name means something wherever nothing else has it."""
+    return name in LAYERS or name in INITIALISERS or name in FUNCTIONS or name in words()
+
+
+def unknown_name(name: tree.Name, visible: Iterable[str]) -> Problem:
+    """The error of a name that means nothing; ``visible`` are those that do, beside what is built in."""
+    near = nearest(name.text, [*visible, *LAYERS, *FUNCTIONS, *words()])
+    return Problem(
+        "unknown-name",
+        f"`{name.text}` is not defined",
+        name.span,
+        help=f"did you mean `{near[0]}`?"
+        if near
+        else "blocks see only their own parameters, inputs and names; `cnnspec layers` lists the layers",
+    )
 
 
 @cache
@@ -275,16 +293,7 @@ class Expressions(ABC):
             return Function(name)
         if name in words():
             return name
-        known = [*frame.visible(), *self.definitions, *LAYERS, *FUNCTIONS, *words()]
-        near = nearest(name, known)
-        raise Problem(
-            "unknown-name",
-            f"`{name}` is not defined",
-            e.span,
-            help=f"did you mean `{near[0]}`?"
-            if near
-            else "blocks see only their own parameters, inputs and names; `cnnspec layers` lists the layers",
-        )
+        raise unknown_name(e, [*frame.visible(), *self.definitions])
 
     def truth(self, e: tree.Expression, frame: Frame) -> bool | None:
         """The value of a condition; None where it is unknown."""

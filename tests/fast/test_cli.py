@@ -68,6 +68,12 @@ def test_check_of_blocks_alone(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "duplicate" in result.stderr
     assert result.stdout == ""
+    misspelt = write(tmp_path, "block A(n) {\n    y = conv(n, 1x1) -> btch_norm\n    y -> B(m)\n}\n", "misspelt.cnn")
+    result = run("check", misspelt)
+    assert result.exit_code == 1
+    assert "did you mean `batch_norm`?" in result.stderr
+    assert "`B` is not defined" in result.stderr
+    assert "`m` is not defined" in result.stderr
     unused = write(tmp_path, "block A(n) {\n    relu\n}\n", "unused.cnn")
     assert "`n` is never used" in run("check", unused).stderr
     assert run("check", write(tmp_path, "# nothing\n", "empty.cnn")).exit_code == 1

@@ -1,13 +1,14 @@
-"""Names that are bound and never read."""
+"""Names that are bound and never read, and names that are read and never bound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
 from cnnspec.diagnostics import Diagnostic, Span
+from cnnspec.expand.expressions import built_in, unknown_name
 from cnnspec.syntax import tree
 
 
@@ -42,14 +43,41 @@ def unused_names(file: tree.File) -> list[UnusedName]:
     return found
 
 
-def _parts(root: Any) -> Iterator[Any]:
-    """Every node below, without the names that only bind or label."""
+def unknown_names(file: tree.File, definitions: Collection[str]) -> list[Diagnostic]:
+    """The names that mean nothing wherever they stand in their definition; ``definitions`` are those that can be used.
+
+    Expansion finds more of them, in what it reaches: a name may be bound only after its use, or in another branch.
+    """
+    found = []
+    for definition in file.definitions:
+        # What is claimed is of a network that was built, with names of its own.
+        parts = list(_parts((definition.parameters, definition.body, definition.base), without=tree.Expect))
+        bound = {parameter.name.text for parameter in definition.parameters}
+        for part in parts:
+            match part:
+                case tree.Binding():
+                    bound |= {target.text for target in part.targets}
+                case tree.For() | tree.Input():
+                    bound |= {name.text for name in part.names}
+                case tree.Output(name=tree.Name(text=text)):
+                    bound.add(text)
+        known = {*bound, *definitions}
+        found += [
+            unknown_name(part, known).diagnostic
+            for part in parts
+            if isinstance(part, tree.Name) and part.text not in known and not built_in(part.text)
+        ]
+    return sorted(found, key=lambda diagnostic: (diagnostic.span.line, diagnostic.span.column))
+
+
+def _parts(root: Any, without: Any = ()) -> Iterator[Any]:
+    """Every node below, without the names that only bind or label, and without some kinds of nodes."""
     waiting = [root]
     while waiting:
         part = waiting.pop()
         if isinstance(part, tuple):
             waiting += part
-        elif inner := _inner(part.__class__):
+        elif not isinstance(part, without) and (inner := _inner(part.__class__)):
             yield part
             waiting += [getattr(part, name) for name in inner]
 
