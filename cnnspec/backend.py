@@ -7,7 +7,8 @@ framework; only a `Runtime` does, and only when it is made.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -129,6 +130,13 @@ class Runtime(ABC):
         layer with inputs: then there are no gradients.
         """
         return None
+
+    def disturbed(self, error: Callable[[Array], Array]) -> AbstractContextManager[None]:
+        """Within, layers run alone with ``error`` put into what they compute on their way and take differences of.
+
+        Nothing changes where a runtime cannot do that.
+        """
+        return nullcontext()
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

@@ -31,7 +31,18 @@ from cnnspec.layers.activation import (
     Softsign,
     Tanh,
 )
-from cnnspec_reference.definition import Array, Definition, Given, Pulled, Result, defines, maps, per_channel, summed_to
+from cnnspec_reference.definition import (
+    Array,
+    Definition,
+    Given,
+    Pulled,
+    Result,
+    defines,
+    maps,
+    per_channel,
+    rounded,
+    summed_to,
+)
 
 A = TypeVar("A", bound=Activation)
 Slope = Callable[[], Array]
@@ -192,7 +203,7 @@ def _softmax(layer: Softmax, x: Array) -> tuple[Array, Callable[[Array], Array]]
     # A common factor of all exponentials falls out; with this one none overflows.
     powers = np.exp(x - x.max(axis=axis, keepdims=True))
     y = powers / powers.sum(axis=axis, keepdims=True)
-    return y, lambda gradient: y * (gradient - (gradient * y).sum(axis=axis, keepdims=True))
+    return y, lambda gradient: y * (rounded(gradient) - rounded(gradient * y).sum(axis=axis, keepdims=True))
 
 
 @maps(LogSoftmax)
@@ -200,4 +211,4 @@ def _log_softmax(layer: LogSoftmax, x: Array) -> tuple[Array, Callable[[Array], 
     axis = layer.axis + 1
     shifted = x - x.max(axis=axis, keepdims=True)
     y = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-    return y, lambda gradient: gradient - np.exp(y) * gradient.sum(axis=axis, keepdims=True)
+    return y, lambda gradient: rounded(gradient) - rounded(np.exp(y)) * gradient.sum(axis=axis, keepdims=True)

@@ -7,9 +7,11 @@ to the inputs and the weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +79,28 @@ def maps(kind: type[L]) -> Callable[[Callable[[L, Array], tuple[Array, Callable[
         return defines(kind)(definition)
 
     return register
+
+
+_error: ContextVar[Callable[[NDArray[Any]], NDArray[Any]] | None] = ContextVar("_error", default=None)
+
+
+@contextmanager
+def disturbed(error: Callable[[NDArray[Any]], NDArray[Any]]) -> Iterator[None]:
+    """Within, what `rounded` gets comes out as ``error`` makes it."""
+    token = _error.set(error)
+    try:
+        yield
+    finally:
+        _error.reset(token)
+
+
+def rounded(values: Array) -> Array:
+    """The values as they are, outside of `disturbed`.
+
+    It marks what a layer computes on its way and takes differences of, which may make much of a rounding there.
+    """
+    error = _error.get()
+    return values if error is None else error(values)
 
 
 def per_channel(vector: Array, rank: int) -> Array:

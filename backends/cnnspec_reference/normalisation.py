@@ -15,20 +15,31 @@ from cnnspec.layers.normalisation import (
     LocalResponseNorm,
     Normalize,
 )
-from cnnspec_reference.definition import Array, Given, Pulled, Result, along, defines, maps, per_channel, summed_to
+from cnnspec_reference.definition import (
+    Array,
+    Given,
+    Pulled,
+    Result,
+    along,
+    defines,
+    maps,
+    per_channel,
+    rounded,
+    summed_to,
+)
 
 
 def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Callable[[Array], Array]]:
     """Shifted and scaled to mean zero and variance one over the axes, and the pull."""
-    centred = x - x.mean(axis=axes, keepdims=True)
+    centred = x - rounded(x.mean(axis=axes, keepdims=True))
     deviation = np.sqrt((centred**2).mean(axis=axes, keepdims=True) + eps)
-    y = centred / deviation
+    y = rounded(centred / deviation)
 
     def pull(gradient: Array) -> Array:
         # What moves the mean or the variance goes out again with them.
         shift = gradient.mean(axis=axes, keepdims=True)
-        scale = (gradient * y).mean(axis=axes, keepdims=True)
-        result: Array = (gradient - shift - y * scale) / deviation
+        scale = rounded(gradient * y).mean(axis=axes, keepdims=True)
+        result: Array = (rounded(gradient) - rounded(shift) - rounded(y * scale)) / deviation
         return result
 
     return y, pull

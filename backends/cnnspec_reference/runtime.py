@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -100,6 +101,12 @@ class ReferenceRuntime(Runtime):
             return LayerPass(result.outputs, (), {})
         pulled = result.pull(tuple(pulling))
         return LayerPass(result.outputs, pulled.inputs, dict(pulled.weights))
+
+    @override
+    def disturbed(self, error: Callable[[Array], Array]) -> AbstractContextManager[None]:
+        from cnnspec_reference.definition import disturbed
+
+        return disturbed(error)
 
     @override
     def versions(self) -> dict[str, str]:

@@ -4,13 +4,16 @@ An error of a target is a mistake or it is rounding, and its size alone does not
 structure, such as that of a bias before a batch norm in training, consists of rounding alone; a norm over three nearly
 equal values, or a maximum of two, makes much of little.  How much is measured on the definition, by Monte Carlo
 arithmetic (D. S. Parker, *Monte Carlo arithmetic*, 1997): a pass forward and back is made again with a random relative
-error, of the size of one rounding, on every value that a layer gives, forward and back, and on every channel of them;
-what comes out is compared with the pass without.
+error, of the size of one rounding, on every value that a layer gives, forward and back, and on every channel of them,
+and on what a layer takes differences of on its way (`Runtime.disturbed`); what comes out is compared with the pass
+without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.backend import LayerPass, Runtime
@@ -65,15 +68,19 @@ def rounding(
     nodes = [node for node in graph.layers if training or not node.auxiliary]
     found: dict[str, float] = {}
 
-    def run(node: Node, given: Sequence[Array], pulling: Sequence[Array]) -> LayerPass:
-        result = runtime.layer(model, graph, node, given, pulling, training=training)
+    def run(
+        node: Node, given: Sequence[Array], pulling: Sequence[Array], noise: numpy.random.Generator | None
+    ) -> LayerPass:
+        with nullcontext() if noise is None else runtime.disturbed(partial(noisy, noise)):
+            result = runtime.layer(model, graph, node, given, pulling, training=training)
         if result is None:
             raise RuntimeError(f"`{node.path}` cannot be run alone")
         return result
 
     def disturbed(node: Node, array: Array, noise: numpy.random.Generator | None) -> Array:
-        if noise is None or node.layer.kind in EXACT:
-            return array
+        return array if noise is None or node.layer.kind in EXACT else noisy(noise, array)
+
+    def noisy(noise: numpy.random.Generator, array: Array) -> Array:
         result: Array = array * (1 + ENLARGED * UNIT * noise.standard_normal(array.shape))
         if array.ndim > 1:
             # What a sum of all values of a channel rounds, such as the mean in a norm, moves all of them alike.
@@ -97,7 +104,7 @@ def rounding(
         for value in node.outputs:
             values[value] = []
         for number, noise in enumerate(noises):
-            result = run(node, [values[value][number] for value in node.inputs], samples)
+            result = run(node, [values[value][number] for value in node.inputs], samples, noise)
             for value, array in zip(node.outputs, result.outputs, strict=True):
                 values[value].append(disturbed(node, array, noise))
         if len(node.outputs) == 1:
@@ -133,12 +140,12 @@ def rounding(
         if pulled.keys().isdisjoint(node.outputs):
             continue
         results = []
-        for number in range(len(noises)):
+        for number, noise in enumerate(noises):
             pulling = [
                 pulled[value][number] if value in pulled else numpy.zeros(values[value][0].shape)
                 for value in node.outputs
             ]
-            results.append(run(node, [values[value][number] for value in node.inputs], pulling))
+            results.append(run(node, [values[value][number] for value in node.inputs], pulling, noise))
         for place, value in enumerate(node.inputs):
             add(
                 value,

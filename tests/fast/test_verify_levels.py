@@ -21,6 +21,7 @@ from cnnspec.verify.comparison import (
     GRADIENT_ALLOWANCE,
     INEXACT_GATE,
     STEP_GATE,
+    UNIT,
     Comparison,
     Verdict,
     judge,
@@ -273,6 +274,20 @@ def test_rounding_finds_what_is_zero_by_structure(norm: str) -> None:
     assert all(moved[name] < 1e-13 * peaks[name] for name in rest)
     assert {"output output", "gradient image", "conv", "bn.running_mean", "bn.running_var"} <= moved.keys()
     assert moved["output output"] < 1e-14
+
+
+def test_rounding_finds_what_cancels_within_a_layer() -> None:
+    # Two values become one and minus one whatever they are: the slopes are what epsilon leaves of a difference.
+    graph = cnnspec.loads("model Two { input x: 6\n first: dense(2) -> layer_norm -> dense(3) }")
+    runtime, model = runtime_for(graph)
+    inputs, cotangents = draw_inputs(graph, 3, 0), draw_cotangents(graph, 3, 0, training=False)
+    moved = rounding(runtime, model, graph, inputs, cotangents, training=False, seed=0)
+    found = runtime.gradients(model, graph, inputs, cotangents, training=False)
+    assert moved["gradient first.weight"] > 1000 * UNIT * numpy.abs(found.state["first.weight"]).max()
+    assert moved["gradient first.weight"] < 100 * UNIT
+    # What runs later is not disturbed.
+    again = runtime.gradients(model, graph, inputs, cotangents, training=False)
+    assert all((again.state[key] == values).all() for key, values in found.state.items())
 
 
 def test_layers_alone_are_given_numbers_that_are_safe() -> None:

@@ -16,12 +16,20 @@ SIZES = {"fcn": (3, 32, 32), "dqn": (4, 64, 64)}
 FAMILIES = {
     "squeezenet1_1": 64,
     "shufflenet_v2_x0_5": 64,
+    "mnasnet0_5": 96,
+    "mobilenet_v2": 64,
     "mobilenet_v3_small": 96,
     "regnet_y_400mf": 64,
     "efficientnet_b0": 96,
     "googlenet": 64,
     "densenet121": 64,
     "resnet18": 64,
+    "mobilenet": 64,
+    "keras/mobilenetv2": 64,
+    "keras/mobilenetv3small": 96,
+    "keras/efficientnetb0": 96,
+    "efficientnetv2b0": 64,
+    "nasnetmobile": 128,
 }
 
 
