@@ -278,10 +278,25 @@ class Expander(Application):
             shape = self._checked_shape(given, name.span)
         if isinstance(shape, Unknown):
             return UNKNOWN
+        self._warn_of_channels_last(shape, s.shape.span if given is None else name.span)
         value = self.new_value(shape, name.span)
         self.model_inputs.append(Port.model_construct(name=name.text, value=value.number))
         self._input_spans[value.number] = name.span
         return value
+
+    def _warn_of_channels_last(self, shape: Shape, span: Span) -> None:
+        """Warn of what looks like height x width x channels, as in 224x224x3."""
+        match shape:
+            case (int(height), int(width), (1 | 3 | 4) as channels) if height == width > channels:
+                self.report(
+                    Diagnostic(
+                        "channels-last",
+                        f"this has {height} channels, and is {width} high and {channels} wide",
+                        span,
+                        severity="warning",
+                        help=f"channels come first: `{channels}x{height}x{width}` is {height} high and {width} wide",
+                    )
+                )
 
     def _shape(self, e: tree.Expression, frame: Frame) -> Shape | Unknown:
         """A shape as an input declares it: dims, a number, or a list in which unknown names are symbolic sizes."""
