@@ -57,8 +57,12 @@ def unknown_names(file: tree.File, definitions: Collection[str]) -> list[Diagnos
             match part:
                 case tree.Binding():
                     bound |= {target.text for target in part.targets}
-                case tree.For() | tree.Input():
+                case tree.For():
                     bound |= {name.text for name in part.names}
+                case tree.Input():
+                    bound |= {name.text for name in part.names}
+                    # New names in a shape are symbolic sizes.
+                    bound |= {size.text for size in _parts(part.shape) if isinstance(size, tree.Name)}
                 case tree.Output(name=tree.Name(text=text)):
                     bound.add(text)
         known = {*bound, *definitions}

@@ -55,7 +55,11 @@ def write(folder: Path, text: str | bytes, name: str = "net.cnn") -> Path:
 
 
 def test_check_of_blocks_alone(tmp_path: Path) -> None:
-    blocks = write(tmp_path, "block A(n) {\n    conv(n, 1x1)\n}\n\nblock B {\n    relu\n}\n", "blocks.cnn")
+    blocks = write(
+        tmp_path,
+        "block A(n) {\n    input x: [C, H, W]\n    conv(n + C, 1x1)\n}\n\nblock B {\n    relu\n}\n",
+        "blocks.cnn",
+    )
     result = run("check", blocks)
     assert result.exit_code == 0
     assert "blocks.cnn: 2 blocks and no model (A, B)" in result.stdout
