@@ -2,8 +2,7 @@
 
 Networks run at the smallest size at which every position of every kernel meets the map, one after the other, small
 ones first.  Results are kept in ``build/crosscheck.json`` as they come, by network and target: a run that was stopped
-goes on where it was, and two runs can share the work, as ``taskset -c 0 ...`` and ``taskset -c 1 ... --last`` do.
-Where code or specs have changed since, ``--again`` begins anew.
+goes on where it was.  Where code or specs have changed since, ``--again`` begins anew.
 
     python benchmarks/crosscheck.py                      all that is not there yet
     python benchmarks/crosscheck.py --targets reference,torch,keras-jax
@@ -58,13 +57,12 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="forget the results there are")
     parser.add_argument("--list", action="store_true", help="say what would run")
     parser.add_argument("--targets", help="names with commas between; by default all that are installed")
-    parser.add_argument("--last", action="store_true", help="begin with the largest")
     parser.add_argument("--minutes", type=float, help="begin nothing after so many")
     chosen = parser.parse_args()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     names = [name.lower() for name in chosen.networks] or list(zoo.models())
-    if chosen.again:
+    if chosen.again and not chosen.list:
         RESULTS.unlink(missing_ok=True)
     targets = chosen.targets.split(",") if chosen.targets else everything()
     wanted = {target for target in targets if target not in definitions()}
@@ -76,7 +74,7 @@ def main() -> None:
         found = results().get(name, {}).get("targets", {})
         return bool(chosen.networks) or not wanted <= {target for target, its in found.items() if not its["failure"]}
 
-    waiting = sorted(filter(lacks, graphs), key=lambda name: work_of(graphs[name]), reverse=chosen.last)
+    waiting = sorted(filter(lacks, graphs), key=lambda name: work_of(graphs[name]))
     if chosen.list:
         for name in waiting:
             print(f"{name:28}{size_of(graphs[name]):>14}{graphs[name].params:>14,}{level_of(graphs[name]):>10}")

@@ -27,7 +27,10 @@ with 1e-8, over so many that the difference is off by 1e-3.
 USUAL_STRIDE = 1e-7
 """Shorter ones must not excuse more by their loss of digits than this one does."""
 ATTEMPTS = 3
-"""How many random directions are tried: a wrong gradient is wrong along each, a kink lies across one."""
+"""How many random directions are tried before one counts as wrong.
+
+A kink lies across one of them by chance; a gradient that is wrong shows along nearly all.
+"""
 SINGLE_WEIGHTS = 3
 """How many weights have a direction of their own, spread over the network."""
 ENOUGH = 1e-5

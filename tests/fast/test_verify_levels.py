@@ -7,17 +7,19 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy
 import pytest
 
 import cnnspec
-from cnnspec.backend import Runtime, backend, backends
+from cnnspec.backend import Gradients, Runtime, backend, backends
 from cnnspec.graph import Graph
 from cnnspec.verify import Report, Unverifiable, as_html, as_markdown, verify
 from cnnspec.verify.certificate import spec_hash
 from cnnspec.verify.comparison import (
+    DIRECTION_GATE,
     GRADIENT_ALLOWANCE,
     INEXACT_GATE,
     STEP_GATE,
@@ -28,9 +30,9 @@ from cnnspec.verify.comparison import (
     judge_course,
     judge_slopes,
 )
-from cnnspec.verify.exchange import COURSES, SETTINGS, Course, Outcome, Setting, Slopes, observe
+from cnnspec.verify.exchange import COURSES, SETTINGS, Course, Job, Outcome, Setting, Slopes, observe
 from cnnspec.verify.optimisers import Adam, Sgd, clipped
-from cnnspec.verify.probing import draw_cotangents
+from cnnspec.verify.probing import draw_cotangents, slopes_along_directions
 from cnnspec.verify.rounding import rounding
 from cnnspec.verify.singles import DISTANCE, KINKS, kinds, side_by_side, spread_out
 from cnnspec.weights import draw, draw_inputs
@@ -85,6 +87,27 @@ def test_gradients_agree_by_default(graph: Graph) -> None:
     slopes = [one for _, one in report.directions if (one.mode, one.what) != ("training", "`fc1.bias`")]
     assert max(one.error for one in slopes) < 1e-7
     assert not run(graph, level="forward").slopes
+
+
+def test_a_wrong_gradient_shows_along_most_directions(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, model = runtime_for(graph)
+    job = Job("reference", "reference", 0, 3, "gradient", 5, "reference")
+    right = runtime.gradients
+
+    def longer(*arguments: Any, **options: Any) -> Gradients:
+        found = right(*arguments, **options)
+        inputs, state = ({name: 1.01 * array for name, array in each.items()} for each in (found.inputs, found.state))
+        return Gradients(inputs, state)
+
+    setting = Setting("float64", "evaluation")
+    counter = SimpleNamespace(done=lambda: None)
+    good = slopes_along_directions(job, graph, runtime, model, setting, counter)
+    assert max(one.error for one in good) < 1e-7
+    monkeypatch.setattr(runtime, "gradients", longer)
+    bad = slopes_along_directions(job, graph, runtime, model, setting, counter)
+    assert len(bad) == len(good) == 5
+    # Along one that happens to lie across the gradient nothing shows: a report asks all of them.
+    assert sum(one.error > DIRECTION_GATE for one in bad) >= 4
 
 
 def test_training_agrees(graph: Graph) -> None:

@@ -1,4 +1,4 @@
-"""Networks of the zoo through the cross-check: small ones on every target, one of each family on two.
+"""Networks of the zoo through the cross-check: small ones on every target, one of most families on two.
 
 ``make crosscheck`` runs all of them on every target, for hours.
 """
@@ -42,7 +42,7 @@ def test_on_every_target(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_network_of_each_family(name: str) -> None:
+def test_on_two_targets(name: str) -> None:
     graph = cnnspec.load(name, inputs=(3, FAMILIES[name], FAMILIES[name]))
     report = verify(graph, targets=["reference", "torch", "keras-tensorflow"], level="train")
     assert report.ok, report.as_text()
