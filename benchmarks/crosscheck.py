@@ -230,7 +230,7 @@ def result_of(report: Report, target: Target) -> dict[str, Any]:
         "versions": target.versions,
         "errors": errors_of(only),
         "excused": sum(len(row.verdict.excused) for row in only.rows)
-        + sum(len(row.comparison.excused) for row in only.slopes),
+        + sum(len(row.comparison.excused) for row in (*only.slopes, *only.courses)),
     }
 
 

@@ -132,7 +132,7 @@ class Runtime(ABC):
         return None
 
     def disturbed(self, error: Callable[[Array], Array]) -> AbstractContextManager[None]:
-        """Within, layers run alone with ``error`` put into what they compute on their way and take differences of.
+        """Within, layers run with ``error`` put into what they compute on their way and take differences of.
 
         Nothing changes where a runtime cannot do that.
         """

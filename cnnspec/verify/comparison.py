@@ -277,7 +277,7 @@ def judge_slopes(
 
 
 def excusable(moved: float, *, loose: bool) -> float:
-    """How far a gradient in float64 may be off where one rounding of every value moves it so far.
+    """How far a gradient or a trained weight may be off in float64 where one rounding of every value moves it so far.
 
     ``loose`` is one that meets a constant of float32, which is rounded once.
     """
@@ -290,30 +290,45 @@ def judge_course(
     reference: Sequence[Mapping[str, Observation]],
     other: Sequence[Mapping[str, Observation]],
     inexact: Collection[str],
+    moved: Sequence[Mapping[str, float]] = (),
 ) -> Comparison:
     """Compare a target's weights and running statistics after each step of training with the reference's.
 
     In float32 the other has fewer steps.  From the second step on what one layer rounds has gone through all others.
+    ``moved`` is what rounding makes of each array after each step, where it was measured.
     """
+    judged = course.precision == "float64"
+    touched = any(node.layer.kind in inexact for node in graph.layers)
+    gate = INEXACT_GATE if touched else STEP_GATE
     errors: dict[str, float] = {}
+    excused: dict[str, float] = {}
     steps = []
     missing: dict[str, None] = {}
-    for here, there in zip(reference, other, strict=False):
-        found = {
-            key: _distance(seen, there[key], max(seen.peak, SMALLEST_PEAK))
-            for key, seen in here.items()
-            if key in there
-        }
-        missing.update(dict.fromkeys(key for key in here if key not in there))
-        steps.append(max(found.values(), default=0.0))
-        errors = {key: max(error, errors.get(key, 0.0)) for key, error in found.items()}
-    touched = any(node.layer.kind in inexact for node in graph.layers)
+    for number, (here, there) in enumerate(zip(reference, other, strict=False)):
+        rounded = moved[number] if moved and judged else {}
+        largest = 0.0
+        for key, seen in here.items():
+            if key not in there:
+                missing[key] = None
+                continue
+            size = max(seen.peak, SMALLEST_PEAK)
+            error = _distance(seen, there[key], size)
+            may = excusable(rounded.get(key, 0.0), loose=touched)
+            if not error <= gate and may > gate * size:
+                within = _distance(seen, there[key], may / gate)
+                if within <= gate:
+                    error = within
+                    excused[key] = min(size / may, excused.get(key, inf))
+            largest = max(largest, error)
+            errors[key] = max(error, errors.get(key, 0.0))
+        steps.append(largest)
     return Comparison(
         errors,
-        course.precision == "float64",
+        judged,
         tuple(steps),
         frozenset(errors) if touched else frozenset(),
         tuple(f"`{key}` is missing from the state" for key in missing),
+        excused,
     )
 
 

@@ -19,8 +19,8 @@ from cnnspec.verify.exchange import (
     Course,
     Job,
     Level,
-    Mode,
     Result,
+    Rounding,
     Search,
     Setting,
     read_result,
@@ -110,17 +110,20 @@ def verify(
         results = {target: read_result(places[target]) for target, ending in endings.items() if not ending.failure}
         reference = next(iter(results), "")
         yardstick = next((target for target in results if chosen[target].yardstick), "")
-        rows, slopes, courses = _compare(graph, batch, results, {})
+        rows, slopes, courses = _compare(graph, batch, results, Rounding())
         failed: list[Row | SlopeRow] = [row for row in rows if not row.verdict.ok]
         failed += [row for row in slopes if not row.comparison.ok]
-        if failed and definition:
+        strayed = dict.fromkeys(row.course.method for row in courses if not row.comparison.ok)
+        if (failed or strayed) and definition:
             # Whether it is rounding.
             heard("measures what rounding makes of the network")
             defining = backends()[definition]
             name = f"rounding of {defining.targets[0]}"
             modes = [mode for mode in MODES if any(one.setting.mode == mode for one in failed)]
             backwards: Level = "gradient" if any(isinstance(one, SlopeRow) for one in failed) else "forward"
-            job = replace(next(iter(jobs.values())), task="rounding", modes=modes, level=backwards)
+            job = replace(
+                next(iter(jobs.values())), task="rounding", modes=modes, methods=tuple(strayed), level=backwards
+            )
             measured = {name: job}
             places = folders("rounding", measured)
             if not run(places, timeout, heard, watched)[name].failure:
@@ -170,7 +173,7 @@ def verify(
 
 
 def _compare(
-    graph: Graph, batch: int, results: Mapping[str, Result], moved: Mapping[Mode, Mapping[str, float]]
+    graph: Graph, batch: int, results: Mapping[str, Result], moved: Rounding
 ) -> tuple[list[Row], list[SlopeRow], list[CourseRow]]:
     """Every target against what the first one has in float64, the first one too.
 
@@ -194,7 +197,7 @@ def _compare(
                     batch,
                     first.outcomes[Setting("float64", setting.mode)],
                     outcome,
-                    moved.get(setting.mode),
+                    moved.passes.get(setting.mode),
                 ),
             )
             for setting, outcome in result.outcomes.items()
@@ -209,7 +212,7 @@ def _compare(
                     first.slopes[Setting("float64", setting.mode)],
                     seen,
                     first.inexact | result.inexact,
-                    moved.get(setting.mode),
+                    moved.passes.get(setting.mode),
                 ),
             )
             for setting, seen in result.slopes.items()
@@ -224,6 +227,7 @@ def _compare(
                     first.courses[Course("float64", course.method)],
                     states,
                     first.inexact | result.inexact,
+                    moved.courses.get(course.method, ()),
                 ),
             )
             for course, states in result.courses.items()

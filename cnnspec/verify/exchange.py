@@ -149,12 +149,23 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Rounding:
+    """How far rounding every value once moves each array, absolutely; see `cnnspec.verify.rounding`.
+
+    ``passes`` are by mode and by the array's name, ``courses`` by method, step and key.
+    """
+
+    passes: Mapping[Mode, Mapping[str, float]] = field(default_factory=dict)
+    courses: Mapping[Method, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What the process of a target is to do.
 
     ``run`` makes a `Result`; ``search`` runs every layer alone on what the definition gives it; ``rounding`` measures
-    what rounding makes of the network in these ``modes``, on the definition itself.  ``definition`` is the backend that
-    evaluates the network by definition, empty where there is none.
+    what rounding makes of the network in these ``modes`` and of training by these ``methods``, on the definition
+    itself.  ``definition`` is the backend that evaluates the network by definition, empty where there is none.
     With ``exact_training`` a running variance must be the spec's, whatever the framework's own layer does.
     """
 
@@ -168,6 +179,7 @@ class Job:
     exact_training: bool = False
     task: Task = "run"
     modes: Sequence[Mode] = MODES
+    methods: Sequence[Method] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,14 +326,13 @@ def read_search(folder: Path) -> Search:
     return Search(tuple(Fault(*one) for one in found["faults"]), tuple(found["unseen"]))
 
 
-def write_rounding(folder: Path, found: Mapping[Mode, Mapping[str, float]]) -> None:
-    (folder / "rounding.json").write_text(json.dumps(found), encoding="utf-8")
+def write_rounding(folder: Path, found: Rounding) -> None:
+    (folder / "rounding.json").write_text(json.dumps(asdict(found)), encoding="utf-8")
 
 
-def read_rounding(folder: Path) -> dict[Mode, dict[str, float]]:
-    """What rounding makes of each array, by mode and name; see `cnnspec.verify.rounding`."""
-    found: dict[Mode, dict[str, float]] = json.loads((folder / "rounding.json").read_text(encoding="utf-8"))
-    return found
+def read_rounding(folder: Path) -> Rounding:
+    """What a process measured."""
+    return Rounding(**json.loads((folder / "rounding.json").read_text(encoding="utf-8")))
 
 
 def write_progress(folder: Path, done: int, of: int) -> None:

@@ -351,6 +351,13 @@ class Report:
                     f"{where}: {_count(other, 'gradient')} judged by {GRADIENT_ALLOWANCE:.0f} times {rounding},"
                     f" such as that of `{other[0]}`"
                 )
+        for course in self.courses:
+            excused = course.comparison.excused
+            if excused:
+                lines.append(
+                    f"{course.target} ({' '.join(course.course)}): {_count(excused, 'array')} judged by"
+                    f" {GRADIENT_ALLOWANCE:.0f} times {rounding}, such as `{next(iter(excused))}`"
+                )
         return lines
 
     def _problems(self) -> list[str]:

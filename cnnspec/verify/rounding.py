@@ -6,12 +6,12 @@ equal values, or a maximum of two, makes much of little.  How much is measured o
 arithmetic (D. S. Parker, *Monte Carlo arithmetic*, 1997): a pass forward and back is made again with a random relative
 error, of the size of one rounding, on every value that a layer gives, forward and back, and on every channel of them,
 and on what a layer takes differences of on its way (`Runtime.disturbed`); what comes out is compared with the pass
-without.
+without.  Steps of training are made again with such an error on every weight at every step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from cnnspec.backend import LayerPass, Runtime
 from cnnspec.graph import Graph, Node
 from cnnspec.layers.normalisation import BatchNorm
 from cnnspec.verify.comparison import UNIT
+from cnnspec.verify.exchange import observe
 from cnnspec.weights import generator_for, known
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def rounding(
     """
     import numpy
 
-    noises = [None, *(generator_for(seed, f"rounding {number}") for number in range(DRAWS))]
+    noises = [None, *draws(seed)]
     nodes = [node for node in graph.layers if training or not node.auxiliary]
     found: dict[str, float] = {}
 
@@ -79,15 +80,6 @@ def rounding(
 
     def disturbed(node: Node, array: Array, noise: numpy.random.Generator | None) -> Array:
         return array if noise is None or node.layer.kind in EXACT else noisy(noise, array)
-
-    def noisy(noise: numpy.random.Generator, array: Array) -> Array:
-        result: Array = array * (1 + ENLARGED * UNIT * noise.standard_normal(array.shape))
-        if array.ndim > 1:
-            # What a sum of all values of a channel rounds, such as the mean in a norm, moves all of them alike.
-            axes = (0, *range(2, array.ndim))
-            size = numpy.sqrt(numpy.square(array).mean(axis=axes, keepdims=True))
-            result += ENLARGED * UNIT * size * noise.standard_normal(size.shape)
-        return result
 
     def note(name: str, arrays: list[Array]) -> None:
         exact, *others = arrays
@@ -161,3 +153,41 @@ def rounding(
         if port.value in pulled:
             note(f"gradient {port.name}", pulled[port.value])
     return found
+
+
+def course_rounding(courses: Iterable[Iterable[Mapping[str, Array]]]) -> list[dict[str, float]]:
+    """How far the states of the other courses are from the first one's, at most, by step and key.
+
+    The first one is without errors, the others have those of `noisy`.  Large arrays are folded as the results of
+    targets are, so that the same differences are compared.
+    """
+    import numpy
+
+    exact, *others = (
+        [{key: observe(array).values for key, array in state.items()} for state in course] for course in courses
+    )
+    return [
+        {
+            key: max(float(numpy.abs(values - other[key]).max(initial=0.0)) for other in same_step) / ENLARGED
+            for key, values in state.items()
+        }
+        for state, *same_step in zip(exact, *others, strict=True)
+    ]
+
+
+def draws(seed: int) -> list[numpy.random.Generator]:
+    """The sources of the errors of each measurement."""
+    return [generator_for(seed, f"rounding {number}") for number in range(DRAWS)]
+
+
+def noisy(noise: numpy.random.Generator, array: Array) -> Array:
+    """The array with a relative error of `ENLARGED` roundings on every value, and on all values of a channel alike."""
+    import numpy
+
+    result: Array = array * (1 + ENLARGED * UNIT * noise.standard_normal(array.shape))
+    if array.ndim > 1:
+        # What a sum of all values of a channel rounds, such as the mean in a norm, moves all of them alike.
+        axes = (0, *range(2, array.ndim))
+        size = numpy.sqrt(numpy.square(array).mean(axis=axes, keepdims=True))
+        result += ENLARGED * UNIT * size * noise.standard_normal(size.shape)
+    return result

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from cnnspec.verify.exchange import (
     Job,
     Mode,
     Outcome,
+    Rounding,
     Setting,
     Single,
     Slopes,
@@ -36,7 +39,7 @@ from cnnspec.verify.exchange import (
 )
 from cnnspec.verify.optimisers import optimiser
 from cnnspec.verify.probing import draw_cotangents, search, slopes_along_directions
-from cnnspec.verify.rounding import rounding
+from cnnspec.verify.rounding import DRAWS, course_rounding, draws, noisy, rounding
 from cnnspec.verify.singles import singles
 from cnnspec.weights import draw, draw_inputs, known
 
@@ -54,7 +57,8 @@ def work(folder: Path) -> None:
         write_search(folder, search(job, graph, source, Steps(folder, 2 * len(graph.layers))))
         return
     if job.task == "rounding":
-        write_rounding(folder, measure(job, graph, Steps(folder, len(job.modes))))
+        units = len(job.modes) + len(job.methods) * (1 + DRAWS) * job.steps
+        write_rounding(folder, measure(job, graph, Steps(folder, units)))
         return
     chosen = backend(job.backend)
     steps = Steps(folder, work_units(job, chosen))
@@ -92,19 +96,19 @@ def judges_layers(job: Job) -> bool:
     return job.level != "forward" and bool(job.definition)
 
 
-def measure(job: Job, graph: Graph, steps: Steps) -> dict[Mode, dict[str, float]]:
-    """What rounding makes of the network in the modes of the job, as the definition computes it."""
+def measure(job: Job, graph: Graph, steps: Steps) -> Rounding:
+    """What rounding makes of the network and of training it, as the definition computes it."""
     defining = backend(job.definition)
     runtime = defining.runtime(defining.targets[0], "float64")
     model = runtime.build("", graph)
     worker = _Worker(Path(), job, graph, runtime, model, "float64", steps)
     inputs = worker.inputs(job.seed)
-    found: dict[Mode, dict[str, float]] = {}
+    passes: dict[Mode, dict[str, float]] = {}
     for mode in job.modes:
         training = mode == "training"
         cotangents = worker.cotangents(job.seed, training)
         runtime.load(model, graph, worker.weights())
-        found[mode] = rounding(
+        passes[mode] = rounding(
             runtime,
             model,
             graph,
@@ -115,7 +119,13 @@ def measure(job: Job, graph: Graph, steps: Steps) -> dict[Mode, dict[str, float]
             backwards=job.level != "forward",
         )
         steps.done()
-    return found
+    courses = {
+        method: course_rounding(
+            worker.train(Course("float64", method), job.steps, noise) for noise in (None, *draws(job.seed))
+        )
+        for method in job.methods
+    }
+    return Rounding(passes, courses)
 
 
 def precisions(chosen: Backend) -> tuple[Precision, ...]:
@@ -208,15 +218,23 @@ class _Worker:
             for number, state in enumerate(self.train(course, count), 1)
         ]
 
-    def train(self, course: Course, count: int) -> Iterator[dict[str, Array]]:
-        """The state after each step, with other inputs and another scalar each time."""
+    def train(
+        self, course: Course, count: int, noise: numpy.random.Generator | None = None
+    ) -> Iterator[dict[str, Array]]:
+        """The state after each step, with other inputs and another scalar each time.
+
+        With ``noise`` every weight has an error while the gradients of a step are computed.
+        """
         chosen = optimiser(course.method)
         state = self.weights()
         for number in range(count):
             inputs = self.inputs(self.job.seed + number)
-            self.runtime.load(self.model, self.graph, state)
             cotangents = self.cotangents(self.job.seed + number, training=True)
-            found = self.runtime.gradients(self.model, self.graph, inputs, cotangents, training=True)
+            error = None if noise is None else partial(noisy, noise)
+            given = state if error is None else {key: error(array) for key, array in state.items()}
+            self.runtime.load(self.model, self.graph, given)
+            with nullcontext() if error is None else self.runtime.disturbed(error):
+                found = self.runtime.gradients(self.model, self.graph, inputs, cotangents, training=True)
             moved = statistics(
                 self.graph, state, self.runtime.state(self.model, self.graph), self.runtime, True, self.job.batch
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +35,7 @@ from cnnspec.verify.optimisers import Adam, Sgd, clipped
 from cnnspec.verify.probing import draw_cotangents, slopes_along_directions
 from cnnspec.verify.rounding import rounding
 from cnnspec.verify.singles import DISTANCE, KINKS, kinds, side_by_side, spread_out
+from cnnspec.verify.worker import measure
 from cnnspec.weights import draw, draw_inputs
 from support import toy_backend
 
@@ -311,6 +312,41 @@ def test_rounding_finds_what_cancels_within_a_layer() -> None:
     # What runs later is not disturbed.
     again = runtime.gradients(model, graph, inputs, cotangents, training=False)
     assert all((again.state[key] == values).all() for key, values in found.state.items())
+
+
+def test_what_rounding_makes_of_training() -> None:
+    graph = cnnspec.loads(HARD)
+    course = Course("float64", "sgd")
+    steps = [slopes(kept=1.0, moved=1.0).weights] * 2
+    moved = [{"kept": 1e-16, "moved": 1e-16}, {"kept": 1e-16, "moved": 4e-13}]
+
+    def judged(*given: Slopes, exactly: Sequence[Mapping[str, float]] = moved) -> Comparison:
+        return judge_course(graph, course, steps, [one.weights for one in given], (), exactly)
+
+    late = judged(slopes(kept=1.0, moved=1.0), slopes(kept=1.0, moved=1 + 3e-10))
+    assert late.ok
+    assert late.excused == {"moved": pytest.approx(1 / 4e-10)}
+    assert late.steps == (0.0, pytest.approx(0.75 * STEP_GATE))
+    # A step is judged by what rounding makes of it, not of a later one.
+    early = judged(slopes(kept=1.0, moved=1 + 3e-10), slopes(kept=1.0, moved=1 + 3e-10))
+    assert early.wrong == ("moved",)
+    assert judged(slopes(kept=1.0, moved=1.0), slopes(kept=1.0, moved=1 + 5e-10)).wrong == ("moved",)
+    assert judged(slopes(kept=1.0, moved=1.0), slopes(kept=1 + 3e-10, moved=1.0)).wrong == ("kept",)
+    assert judged(*[slopes(kept=1.0, moved=1 + 3e-10)] * 2, exactly=()).wrong == ("moved",)
+
+
+def test_training_rounds_little_and_more_with_every_step() -> None:
+    layers = " -> ".join(["dense(6) -> batch_norm -> relu"] * 16)
+    graph = cnnspec.loads(f"model Deep {{ input x: 6\n {layers} -> dense(3) }}")
+    counter = SimpleNamespace(done=lambda: None)
+    job = Job("reference", "reference", 0, 3, "train", 5, "reference", task="rounding", modes=(), methods=("sgd",))
+    found = measure(job, graph, counter)
+    assert not found.passes
+    (steps,) = found.courses.values()
+    assert [step.keys() for step in steps] == [graph.state.keys()] * 5
+    largest = [max(step.values()) for step in steps]
+    assert UNIT / 10 < largest[0] < largest[-1] < 1e-12
+    assert measure(job, graph, counter) == found
 
 
 def test_layers_alone_are_given_numbers_that_are_safe() -> None:
