@@ -298,7 +298,7 @@ def table(found: Mapping[str, Any]) -> str:
         wrong = [target for target, its in one["targets"].items() if not its["ok"]]
         agrees = f"**not on {', '.join(wrong)}**" if wrong else "yes"
         if len(ran[name]) < len(emitting):
-            agrees += f", on {', '.join(target for target in emitting if target in ran[name])}"
+            agrees += f", without {', '.join(target for target in emitting if target not in ran[name])}"
         if any(its["excused"] for its in targets):
             agrees += "*"
             starred = True

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import linecache
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from typing_extensions import override
 
@@ -16,6 +17,7 @@ from cnnspec.codegen.naming import function_name
 from cnnspec.graph import Graph, Node, Port
 from cnnspec.layers.arrangement import Flatten
 from cnnspec.layers.pooling import MaxPool
+from cnnspec_keras.engines import Pull, mends, passing, pulling
 from cnnspec_keras.layers import layer_name, ordered_alike
 from cnnspec_keras.weights import from_keras, to_keras, variable
 
@@ -52,6 +54,8 @@ class KerasRuntime(Runtime):
         if engine == "torch":
             self.single_precision_gradients = frozenset({"hard_sigmoid"})
         self._precision: Precision = precision
+        # An engine may compile them.
+        self._pulls: WeakKeyDictionary[Any, dict[bool, Pull]] = WeakKeyDictionary()
 
     @override
     def build(self, source: str, graph: Graph) -> Any:
@@ -91,7 +95,8 @@ class KerasRuntime(Runtime):
         with self._exact(), _dropout_off(model):
             outputs = _outputs(model, graph, training=training)
             probe = self._keras.Model(model.inputs, [*outputs.values(), *results.values()])
-            values = probe([self._tensor(inputs[port.name]) for port in graph.inputs], training=training)
+            run = passing(self._engine, lambda given: probe(given, training=training), probe.variables)
+            values = run([self._tensor(inputs[port.name]) for port in graph.inputs])
             arrays = [_channels_first(self._keras.ops.convert_to_numpy(value)) for value in values]
         names = list(outputs)
         # A global average may have flattened its result.
@@ -118,18 +123,25 @@ class KerasRuntime(Runtime):
     ) -> Gradients:
         with self._exact(), _dropout_off(model):
             outputs = _outputs(model, graph, training=training)
-            part = self._keras.Model(model.inputs, list(outputs.values()))
             weights = {
                 key: (own, node, name)
                 for key, (own, node, name) in self._variables(model, graph).items()
                 if graph.state[key].trainable
             }
-            _, to_inputs, to_weights = self._pulled(
-                lambda given: part(given, training=training),
-                [own for own, _, _ in weights.values()],
-                part.non_trainable_variables,
-                [self._tensor(inputs[port.name]) for port in graph.inputs],
-                [self._tensor(cotangents[name]) for name in outputs],
+            pulls = self._pulls.setdefault(model, {})
+            if training not in pulls:
+                part = self._keras.Model(model.inputs, list(outputs.values()))
+                pulls[training] = pulling(
+                    self._engine,
+                    lambda given: part(given, training=training),
+                    [own for own, _, _ in weights.values()],
+                    part.non_trainable_variables,
+                )
+            _, to_inputs, to_weights = self._arrays(
+                pulls[training](
+                    [self._tensor(inputs[port.name]) for port in graph.inputs],
+                    [self._tensor(cotangents[name]) for name in outputs],
+                )
             )
         return Gradients(
             {port.name: _channels_first(found) for port, found in zip(graph.inputs, to_inputs, strict=True)},
@@ -171,12 +183,10 @@ class KerasRuntime(Runtime):
             weights = {
                 weight.name: getattr(owner, variable(node, weight.name)) for weight in node.weights if weight.trainable
             }
-            outputs, to_inputs, to_weights = self._pulled(
-                call,
-                list(weights.values()),
-                [own for step in steps for own in step.non_trainable_variables],
-                [self._tensor(array) for array in inputs],
-                [self._tensor(array) for array in cotangents],
+            moved = [own for step in steps for own in step.non_trainable_variables]
+            pull = pulling(self._engine, call, list(weights.values()), moved)
+            outputs, to_inputs, to_weights = self._arrays(
+                pull([self._tensor(array) for array in inputs], [self._tensor(array) for array in cotangents])
             )
         return LayerPass(
             tuple(map(_channels_first, outputs)),
@@ -194,65 +204,8 @@ class KerasRuntime(Runtime):
         """An array of a spec as a tensor of Keras."""
         return self._keras.ops.convert_to_tensor(_channels_last(array).astype(self._precision))
 
-    def _pulled(
-        self,
-        call: Callable[[list[Any]], Any],
-        trained: Sequence[Any],
-        moved: Sequence[Any],
-        inputs: list[Any],
-        cotangents: list[Any],
-    ) -> tuple[list[Array], list[Array], list[Array]]:
-        """What a call on tensors gives, and gradients of ``sum of cotangent * output``, by the engine's own means.
-
-        They are with respect to the inputs and to the variables ``trained``.  ``moved`` are those that the call may
-        assign.
-        """
-        keras = self._keras
-
-        def results(given: list[Any]) -> list[Any]:
-            values = call(given)
-            return list(values) if isinstance(values, (list, tuple)) else [values]
-
-        found: Sequence[Any]
-        if self._engine == "tensorflow":
-            import tensorflow
-
-            sources = [*inputs, *(own.value for own in trained)]
-            with tensorflow.GradientTape() as tape:
-                tape.watch(inputs)
-                outputs = results(inputs)
-            found = tape.gradient(
-                outputs,
-                sources,
-                output_gradients=cotangents,
-                unconnected_gradients=tensorflow.UnconnectedGradients.ZERO,
-            )
-        elif self._engine == "torch":
-            import torch
-
-            given = [tensor.detach().requires_grad_() for tensor in inputs]
-            sources = [*given, *(own.value for own in trained)]
-            outputs = results(given)
-            pulled = torch.autograd.grad(outputs, sources, cotangents, allow_unused=True)
-            found = [
-                torch.zeros_like(source) if one is None else one for source, one in zip(sources, pulled, strict=True)
-            ]
-        else:
-            import jax
-
-            def function(given: list[Any], weights: list[Any]) -> tuple[list[Any], list[Any]]:
-                with keras.StatelessScope(state_mapping=list(zip(trained, weights, strict=True))) as scope:
-                    made = results(given)
-                return made, [scope.get_current_value(own) for own in moved]
-
-            outputs, pull, after = jax.vjp(function, inputs, [own.value for own in trained], has_aux=True)
-            to_inputs, to_weights = pull(cotangents)
-            found = [*to_inputs, *to_weights]
-            for own, value in zip(moved, after, strict=True):
-                own.assign(own if value is None else value)
-        arrays = [keras.ops.convert_to_numpy(one) for one in [*outputs, *found]]
-        first, second = len(outputs), len(outputs) + len(inputs)
-        return arrays[:first], arrays[first:second], arrays[second:]
+    def _arrays(self, pulled: tuple[list[Any], list[Any], list[Any]]) -> list[list[Array]]:
+        return [[self._keras.ops.convert_to_numpy(one) for one in group] for group in pulled]
 
     def _variables(self, model: Any, graph: Graph) -> dict[str, tuple[Any, Any, str]]:
         """The Keras variable of each weight, by state key, with its node and the weight's name."""
@@ -282,83 +235,12 @@ class KerasRuntime(Runtime):
         if self._precision == "float64":
             NARROWED["float64"] = "float64"
         try:
-            mended = {"tensorflow": (_volume_pools, _whole_constants), "torch": (_contiguous_kernels,)}
-            with ExitStack() as stack:
-                for mend in mended.get(self._engine, ()):
-                    stack.enter_context(mend())
+            with mends(self._engine):
                 yield
         finally:
             config.set_floatx(before[0])
             config.set_dtype_policy(before[1])
             NARROWED["float64"] = before[2]
-
-
-@contextmanager
-def _volume_pools() -> Iterator[None]:
-    """Let TensorFlow pool volumes of float64, for which it has no kernels: the planes first, then along the depth."""
-    import tensorflow
-    from tensorflow.python.ops import gen_nn_ops
-
-    def planes_first(volumes: Any, plane: Any) -> Any:
-        def pool(x: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NDHWC", name: Any = None) -> Any:
-            if x.dtype != tensorflow.float64:
-                return volumes(x, ksize, strides, padding, data_format, name)
-            batch, depth, *sizes = tensorflow.unstack(tensorflow.shape(x))
-            x = plane(tensorflow.reshape(x, (batch * depth, *sizes)), ksize[2:4], strides[2:4], padding)
-            _, *sizes, channels = tensorflow.unstack(tensorflow.shape(x))
-            x = tensorflow.reshape(x, (batch, depth, sizes[0] * sizes[1], channels))
-            x = plane(x, (ksize[1], 1), (strides[1], 1), padding)
-            # Not -1: a window larger than the volume, as Keras has them in adaptive pools, gives nothing to divide.
-            return tensorflow.reshape(x, (batch, tensorflow.shape(x)[1], *sizes, channels))
-
-        return pool
-
-    before = gen_nn_ops.max_pool3d, gen_nn_ops.avg_pool3d
-    gen_nn_ops.max_pool3d = planes_first(before[0], tensorflow.nn.max_pool2d)
-    gen_nn_ops.avg_pool3d = planes_first(before[1], tensorflow.nn.avg_pool2d)
-    try:
-        yield
-    finally:
-        gen_nn_ops.max_pool3d, gen_nn_ops.avg_pool3d = before
-
-
-@contextmanager
-def _whole_constants() -> Iterator[None]:
-    """Keep the constants of a normalisation as they are: Keras makes float32 tensors of Python's numbers first."""
-    import numpy
-    from keras.layers import Normalization
-
-    before = Normalization.build
-
-    def build(self: Any, input_shape: Any) -> None:
-        if self.input_mean is not None:
-            self.input_mean, self.input_variance = map(numpy.array, (self.input_mean, self.input_variance))
-        before(self, input_shape)
-
-    Normalization.build = build
-    try:
-        yield
-    finally:
-        Normalization.build = before
-
-
-@contextmanager
-def _contiguous_kernels() -> Iterator[None]:
-    """Let PyTorch differentiate the convolutions of Keras in float64.
-
-    It refuses some, such as those of one filter, since Keras's kernels are views with their axes in another order.
-    """
-    from torch.nn import functional
-
-    def contiguous(convolve: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda x, weight, *rest, **named: convolve(x, weight.contiguous(), *rest, **named)
-
-    before = functional.conv2d, functional.conv_transpose2d
-    functional.conv2d, functional.conv_transpose2d = map(contiguous, before)
-    try:
-        yield
-    finally:
-        functional.conv2d, functional.conv_transpose2d = before
 
 
 def _steps(model: Any, graph: Graph) -> dict[str, list[Any]]:

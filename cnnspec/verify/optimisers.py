@@ -7,7 +7,7 @@ rest; a difference is the network's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Protocol
@@ -46,7 +46,7 @@ class Sgd:
         rate = self.rate * self.fall**self.steps
         self.steps += 1
         after: dict[str, Array] = {}
-        for key, gradient in clipped(gradients).items():
+        for key, gradient in clipped(gradients):
             moved = gradient + self.decay * weights[key]
             if key in self.velocities:
                 moved += self.momentum * self.velocities[key]
@@ -76,7 +76,7 @@ class Adam:
         size = self.rate / (1 - self.beta1**self.steps)
         correction = sqrt(1 - self.beta2**self.steps)
         after: dict[str, Array] = {}
-        for key, gradient in clipped(gradients).items():
+        for key, gradient in clipped(gradients):
             first = self.first[key] = self.beta1 * self.first.get(key, 0.0) + (1 - self.beta1) * gradient
             second = self.second[key] = self.beta2 * self.second.get(key, 0.0) + (1 - self.beta2) * gradient**2
             kept = weights[key] * (1 - self.rate * self.decay)
@@ -84,8 +84,8 @@ class Adam:
         return after
 
 
-def clipped(gradients: Mapping[str, Array]) -> dict[str, Array]:
-    """The gradients, all times the same factor where together they are longer than `LARGEST_NORM`.
+def clipped(gradients: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+    """The gradients by key, all times the same factor where together they are longer than `LARGEST_NORM`.
 
     The scalar that they belong to is arbitrary, and so is their size.  Bounded, rounding stays below Adam's epsilon in
     what is zero but for it.
@@ -94,7 +94,8 @@ def clipped(gradients: Mapping[str, Array]) -> dict[str, Array]:
 
     norm = sqrt(sum(float(numpy.square(gradient, dtype=numpy.float64).sum()) for gradient in gradients.values()))
     factor = min(1.0, LARGEST_NORM / norm) if norm else 1.0
-    return {key: gradient * gradient.dtype.type(factor) for key, gradient in gradients.items()}
+    for key, gradient in gradients.items():
+        yield key, gradient * gradient.dtype.type(factor)
 
 
 def optimiser(method: Method) -> Optimiser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -174,19 +174,21 @@ class _Worker:
     model: Any
     precision: Precision
     steps: Steps
+    drawn: dict[str, Array] = field(default_factory=dict)
+    """The weights in float32, once they were drawn: for 100 million of them that takes seconds."""
 
     def weights(self) -> dict[str, Array]:
-        return self.rounded(draw(self.graph, self.job.seed))
+        self.drawn = self.drawn or rounded(draw(self.graph, self.job.seed))
+        return self.widened(self.drawn)
 
     def inputs(self, seed: int) -> dict[str, Array]:
-        return self.rounded(draw_inputs(self.graph, self.job.batch, seed))
+        return self.widened(rounded(draw_inputs(self.graph, self.job.batch, seed)))
 
     def cotangents(self, seed: int, training: bool) -> dict[str, Array]:
-        return self.rounded(draw_cotangents(self.graph, self.job.batch, seed, training=training))
+        return self.widened(rounded(draw_cotangents(self.graph, self.job.batch, seed, training=training)))
 
-    def rounded(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        """The same numbers in both precisions, so that what float64 makes of them is the truth of float32 too."""
-        return {name: values.astype("float32").astype(self.precision) for name, values in arrays.items()}
+    def widened(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        return {name: values.astype(self.precision) for name, values in arrays.items()}
 
     def forward(self, setting: Setting) -> Any:
         weights, inputs = self.weights(), self.inputs(self.job.seed)
@@ -241,6 +243,11 @@ class _Worker:
             state = state | moved | chosen.step(state, found.state)
             self.steps.done()
             yield state
+
+
+def rounded(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The same numbers for both precisions, so that what float64 makes of them is the truth of float32 too."""
+    return {name: values.astype("float32") for name, values in arrays.items()}
 
 
 def _observed(found: Gradients) -> Slopes:

@@ -454,6 +454,6 @@ def test_optimisers_follow_pytorch_by_hand() -> None:
     adam = Adam(rate=0.1, decay=0.01, epsilon=0.2)
     # After one step both moments, corrected, are the gradient's own.
     assert adam.step({"w": w}, {"w": g})["w"] == pytest.approx(0.5 * (1 - 0.001) - 0.1 * 0.3 / (0.3 + 0.2))
-    long = clipped({"a": numpy.array([3.0]), "b": numpy.array([4.0])})
+    long = dict(clipped({"a": numpy.array([3.0]), "b": numpy.array([4.0])}))
     assert (long["a"], long["b"]) == (pytest.approx(0.6), pytest.approx(0.8))
-    assert clipped({"a": g})["a"] == g
+    assert dict(clipped({"a": g}))["a"] == g

@@ -21,7 +21,7 @@ from cnnspec import api, loading
 from cnnspec.backend import backend
 from cnnspec.graph import Graph
 from cnnspec.weights import generator_for, read
-from cnnspec_keras.runtime import _whole_constants
+from cnnspec_keras.engines import mends
 
 Array = NDArray[np.floating[Any]]
 
@@ -97,7 +97,7 @@ def whole_constants() -> Iterator[None]:
 
     math_ops.cast = tensorflow.cast = cast
     try:
-        with _whole_constants():
+        with mends("tensorflow"):
             yield
     finally:
         math_ops.cast = tensorflow.cast = before
