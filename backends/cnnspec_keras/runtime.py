@@ -79,8 +79,11 @@ class KerasRuntime(Runtime):
             own.assign(to_keras(node, name, state[key], tuple(own.shape)))
         for layer in model.layers:
             if isinstance(layer, self._keras.layers.Normalization):
-                # It computes with copies of its variables.
+                # It computes with copies of its variables, and so does what was compiled.
+                before = layer.mean, layer.variance
                 layer.finalize_state()
+                if any(map(self._differ, before, (layer.mean, layer.variance))):
+                    self._pulls.pop(model, None)
 
     @override
     def state(self, model: Any, graph: Graph) -> dict[str, Array]:
@@ -203,6 +206,10 @@ class KerasRuntime(Runtime):
     def _tensor(self, array: Array) -> Any:
         """An array of a spec as a tensor of Keras."""
         return self._keras.ops.convert_to_tensor(_channels_last(array).astype(self._precision))
+
+    def _differ(self, one: Any, other: Any) -> bool:
+        first, second = map(self._keras.ops.convert_to_numpy, (one, other))
+        return bool((first != second).any())
 
     def _arrays(self, pulled: tuple[list[Any], list[Any], list[Any]]) -> list[list[Array]]:
         return [[self._keras.ops.convert_to_numpy(one) for one in group] for group in pulled]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnspec.api import load
+from cnnspec.api import load, loads
 from cnnspec.codegen.emission import Code, Construct, Emission, Place, Unsupported
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Node
@@ -328,6 +328,29 @@ def whole_network(target: str) -> Iterator[tuple[str, float]]:
         yield "a wrong state is taken", float("inf")
 
 
+def loaded_again(target: str) -> Iterator[tuple[str, float]]:
+    """Gradients of a model that is given other weights, against those of a new model with these weights."""
+    graph = loads("model Again { input image: 2x5x5\n normalize -> conv(3, 3x3) -> batch_norm -> flatten -> dense(2) }")
+    runtime = KerasRuntime(target, "float64")
+    source = BACKEND.emit(graph, [])
+    inputs, cotangents = draw_inputs(graph, 2, 0), {"output": np.ones((2, *graph.shape(graph.outputs[0].value)))}
+
+    def results(model: Any, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+        found = {}
+        for training in (True, False):
+            runtime.load(model, graph, draw(graph, seed))
+            pulled = runtime.gradients(model, graph, inputs, cotangents, training=training)
+            arrays = {**pulled.inputs, **pulled.state, **runtime.state(model, graph)}
+            found.update({f"{name}, {training}": array for name, array in arrays.items()})
+        return found
+
+    model = runtime.build(source, graph)
+    first, second = results(model, 0), results(model, 1)
+    for name, array in results(runtime.build(source, graph), 1).items():
+        yield name, error(second[name], array)
+    yield "unlike the first", float(not error(first["image, False"], second["image, False"]) > TOLERANCE)
+
+
 def _in_keras(example: Example) -> bool:
     """Whether Keras has the layer in this number of dimensions."""
     return not isinstance(example.layer, SeparableConv) or example.inputs != (VOLUME,)
@@ -350,6 +373,7 @@ def report(engine: str) -> dict[str, dict[str, float]]:
         }
         found["unknown size"] = {"first maximum": unknown_size(names)}
     found["whole network"] = dict(whole_network(f"keras-{engine}"))
+    found["loaded again"] = dict(loaded_again(f"keras-{engine}"))
     # Tested above, and in test_exact_training.py.
     saved |= {"FirstMaximum", "BatchNormalization"}
     found["helpers that no example uses"] = dict.fromkeys(HELPERS.keys() - saved, float("inf"))
