@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from textwrap import dedent
 
 import pytest
@@ -71,29 +72,42 @@ def refused(text: str, backend: str) -> str:
 
 
 # ---- the whole zoo, and random specs -------------------------------------------------------------------------------
+# Backends follow each other in the order of the tests, and share what is loaded.
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", ZOO)
-def test_zoo_computes_its_graph(name: str, backend: str) -> None:
+@lru_cache(maxsize=1)
+def of_the_zoo(name: str) -> tuple[Graph, list[Graph], list[Graph]]:
+    """A network, its probes, and the same with another value for a parameter."""
     graph, probes = api.load_for_compiling(loading.find(name))
-    others = [api.load(name, **{parameter: 7}) for parameter in ("classes", "actions") if parameter in graph.parameters]
+    sizes = [parameter for parameter in ("classes", "actions") if parameter in graph.parameters]
+    return graph, probes, [api.load(name, **{parameter: 7}) for parameter in sizes]
+
+
+@lru_cache(maxsize=1)
+def at_random(seed: int) -> tuple[Graph, list[Graph], list[Graph]]:
+    text = RandomSpec(seed).text()
+    return *loaded(text), [api.loads(text, classes=9), api.loads(text, width=10)]
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_zoo_computes_its_graph(name: str, backend: str) -> None:
+    graph, probes, others = of_the_zoo(name)
     source = check(backend, graph, probes, others)
     assert not others or "= 1000" in source or "classes: int = " in source or "actions: int = 18" in source
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_random_specs_compute_their_graphs(seed: int, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Many of these have weights that nothing reads: refused for Keras, but planned and printed well enough.
     monkeypatch.setattr("cnnspec_keras.emit._check_results", lambda graph: None)
-    text = RandomSpec(seed).text()
     try:
-        graph, probes = loaded(text)
+        graph, probes, others = at_random(seed)
     except SpecError as error:
         assert {diagnostic.code for diagnostic in error.diagnostics} == {"duplicate-name"}  # noqa: PT017
         return
-    check(backend, graph, probes, [api.loads(text, classes=9), api.loads(text, width=10)])
+    check(backend, graph, probes, others)
 
 
 # ---- the check can fail --------------------------------------------------------------------------------------------
