@@ -83,6 +83,13 @@ class Runtime(ABC):
     def build(self, source: str, graph: Graph) -> Any:
         """The living model that generated source defines, in this runtime's precision."""
 
+    def build_blank(self, source: str, graph: Graph) -> Any:
+        """What `build` gives, but weights that would be random may have any values: for `load` to replace.
+
+        Drawing them takes longer than all the rest where every shape is compiled (Keras on JAX).
+        """
+        return self.build(source, graph)
+
     @abstractmethod
     def load(self, model: Any, graph: Graph, state: Mapping[str, Array]) -> None:
         """Put weights and running statistics, in the spec's layout by state key, into the model.

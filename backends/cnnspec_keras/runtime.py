@@ -69,6 +69,11 @@ class KerasRuntime(Runtime):
             return build(**{name: value for name, value in graph.parameters.items() if name in taken})
 
     @override
+    def build_blank(self, source: str, graph: Graph) -> Any:
+        with _zeros_for_random_weights():
+            return self.build(source, graph)
+
+    @override
     def load(self, model: Any, graph: Graph, state: Mapping[str, Array]) -> None:
         unknown = state.keys() - graph.state.keys()
         if unknown:
@@ -290,6 +295,26 @@ def _by_port(values: list[Any], ports: tuple[Port, ...], names: list[str]) -> di
     if set(names) == {port.name for port in ports}:
         return dict(zip(names, values, strict=True))
     return {port.name: value for port, value in zip(ports, values, strict=True)}
+
+
+@contextmanager
+def _zeros_for_random_weights() -> Iterator[None]:
+    """Let layers begin with zeros where their initialisers would draw.  Constants stay."""
+    from keras.initializers import RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, get
+    from keras.layers import Layer
+
+    drawing = (RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling)
+    before = Layer.add_weight
+
+    def add_weight(self: Any, *shape: Any, initializer: Any = None, **named: Any) -> Any:
+        chosen = initializer and get(initializer)
+        return before(self, *shape, initializer="zeros" if isinstance(chosen, drawing) else chosen, **named)
+
+    Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        Layer.add_weight = before
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def save(target: str, graph: Graph, source: str, weights: Mapping[str, Array], p
     """Write the weights to a new file, in their own precision."""
     double = any(array.dtype == "float64" for array in weights.values())
     runtime = KerasRuntime(target, "float64" if double else "float32")
-    model = runtime.build(source, graph)
+    model = runtime.build_blank(source, graph)
     runtime.load(model, graph, weights)
     if path.suffix == ".keras":
         model.save(path)

@@ -61,7 +61,7 @@ class Difference:
 
 def answer(runtime: Runtime, source: str, graph: Graph, seed: int) -> Answer:
     """Run a network forward and back, in both modes, in float64."""
-    model = runtime.build(source, graph)
+    model = runtime.build_blank(source, graph)
     weights, inputs = draw(graph, seed), draw_inputs(graph, BATCH, seed)
     results = {}
     for mode in MODES:

@@ -126,7 +126,7 @@ def search(job: Job, graph: Graph, source: str, steps: Counter) -> Search:
     definition = defining.runtime(defining.targets[0], "float64")
     runtime = backend(job.backend).runtime(job.target, "float64")
     state = draw(graph, job.seed)
-    models = definition.build("", graph), runtime.build(source, graph)
+    models = definition.build("", graph), runtime.build_blank(source, graph)
     faults: list[Fault] = []
     unseen: dict[str, None] = {}
     for mode in MODES:

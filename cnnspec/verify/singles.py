@@ -208,7 +208,7 @@ def _side_by_side(
 ) -> Iterator[tuple[Node, LayerPass]]:
     """Each of these layers, in a network that has all of them side by side, with inputs and outputs of their own."""
     lone = side_by_side(graph, nodes)
-    model = runtime.build(chosen.emit(lone, []), lone)
+    model = runtime.build_blank(chosen.emit(lone, []), lone)
     loaded = {
         key: state[key_there]
         for node, there in zip(lone.layers, nodes, strict=True)

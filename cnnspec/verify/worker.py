@@ -75,7 +75,7 @@ def work(folder: Path) -> None:
         inexact |= runtime.single_precision_gradients
         if job.exact_training:
             runtime.biased_running_variance = False  # whatever the framework's own layer does
-        worker = _Worker(folder, job, graph, runtime, runtime.build(source, graph), precision, steps)
+        worker = _Worker(folder, job, graph, runtime, runtime.build_blank(source, graph), precision, steps)
         settings = [setting for setting in SETTINGS if setting.precision == precision]
         plain.update((setting, worker.forward(setting)) for setting in settings)
         if job.level != "forward":

@@ -314,6 +314,7 @@ def whole_network(target: str) -> Iterator[tuple[str, float]]:
             max(error(passed.state[key], array.astype(precision)) for key, array in state.items()),
         )
     yield "float64 again", error(outputs[2], outputs[0])
+    yield from blank(target)
     yield "float32", float(error(outputs[1], outputs[0]) > 1e-5)
     some = next(iter(state))
     for wrong in (
@@ -326,6 +327,20 @@ def whole_network(target: str) -> Iterator[tuple[str, float]]:
         except ValueError:
             continue
         yield "a wrong state is taken", float("inf")
+
+
+def blank(target: str) -> Iterator[tuple[str, float]]:
+    """A model that is not initialised: random weights are zeros, constants are there, and the next one is drawn."""
+    graph = loads("model Blank { input image: 2x5x5\n conv(3, 3x3) -> batch_norm -> prelu -> flatten -> dense(2) }")
+    runtime, source = KerasRuntime(target, "float64"), BACKEND.emit(graph, [])
+    empty, drawn = (
+        runtime.state(runtime.build_blank(source, graph), graph),
+        runtime.state(runtime.build(source, graph), graph),
+    )
+    for key, array in drawn.items():
+        wanted = np.zeros_like(array) if key.endswith((".weight", ".kernel")) and array.ndim > 1 else array
+        yield f"blank {key}", error(empty[key], wanted)
+    yield "drawn", float(not any(array.ndim > 1 and array.any() for array in drawn.values()))
 
 
 def loaded_again(target: str) -> Iterator[tuple[str, float]]:
