@@ -261,17 +261,15 @@ def judge_slopes(
                 problems.append(f"there is no gradient of `{name}`")
                 continue
             gate = INEXACT_GATE if prefix + name in loose else STEP_GATE
-            error = _distance(expected, there[name], expected.peak)
             rounded = moved.get(f"gradient {name}", 0.0)
             may = excusable(rounded, loose=prefix + name in loose)
-            if judged and not error <= gate and may > gate * expected.peak:
-                within = _distance(expected, there[name], may / gate)
-                if within <= gate:
-                    error = within
-                    excused[prefix + name] = expected.peak / may
-            elif not judged and may > expected.peak:
-                # Zero but for rounding: told relative to the size of the numbers that cancel.
-                error = _distance(expected, there[name], rounded / UNIT)
+            if judged:
+                error, pardon = _judged(expected, there[name], expected.peak, gate, may)
+                if pardon is not None:
+                    excused[prefix + name] = pardon
+            else:
+                # What is zero but for rounding is told relative to the size of the numbers that cancel.
+                error = _distance(expected, there[name], rounded / UNIT if may > expected.peak else expected.peak)
             errors[prefix + name] = error
     return Comparison(errors, judged, (), loose, tuple(problems), excused)
 
@@ -312,13 +310,10 @@ def judge_course(
                 missing[key] = None
                 continue
             size = max(seen.peak, SMALLEST_PEAK)
-            error = _distance(seen, there[key], size)
             may = excusable(rounded.get(key, 0.0), loose=touched)
-            if not error <= gate and may > gate * size:
-                within = _distance(seen, there[key], may / gate)
-                if within <= gate:
-                    error = within
-                    excused[key] = min(size / may, excused.get(key, inf))
+            error, pardon = _judged(seen, there[key], size, gate, may)
+            if pardon is not None:
+                excused[key] = min(pardon, excused.get(key, inf))
             largest = max(largest, error)
             errors[key] = max(error, errors.get(key, 0.0))
         steps.append(largest)
@@ -330,6 +325,20 @@ def judge_course(
         tuple(f"`{key}` is missing from the state" for key in missing),
         excused,
     )
+
+
+def _judged(
+    reference: Observation, other: Observation, size: float, gate: float, may: float
+) -> tuple[float, float | None]:
+    """The error of an array relative to its size, or to ``may / gate`` where only that is within the gate.
+
+    ``may`` is how far it may be off whatever its size; where that is what it passes for, ``size / may`` comes with it.
+    """
+    error = _distance(reference, other, size)
+    if error <= gate or may <= gate * size:
+        return error, None
+    within = _distance(reference, other, may / gate)
+    return (within, size / may) if within <= gate else (error, None)
 
 
 def _before(graph: Graph, kinds: Collection[str]) -> frozenset[str]:

@@ -113,7 +113,7 @@ def verify(
         rows, slopes, courses = _compare(graph, batch, results, Rounding())
         failed: list[Row | SlopeRow] = [row for row in rows if not row.verdict.ok]
         failed += [row for row in slopes if not row.comparison.ok]
-        strayed = dict.fromkeys(row.course.method for row in courses if not row.comparison.ok)
+        strayed = dict.fromkeys(row.course.method for row in courses if row.comparison.judged and not row.comparison.ok)
         if (failed or strayed) and definition:
             # Whether it is rounding.
             heard("measures what rounding makes of the network")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from operator import itemgetter
@@ -331,7 +331,17 @@ class Report:
     def _roundings(self) -> list[str]:
         """What is judged by what rounding makes of it, and why."""
         lines = []
-        rounding = f"what one rounding of every value makes of {self.definition}'s"
+        makes = f"makes of {self.definition}'s"
+        rounding = f"what one rounding of every value {makes}"
+
+        def judged_by(names: Sequence[str], comparison: Comparison) -> Iterator[tuple[list[str], str]]:
+            for loose, what in (
+                (False, f"{GRADIENT_ALLOWANCE:.0f} times {rounding}"),
+                (True, f"what one rounding of every value to float32 {makes}"),
+            ):
+                if of := [name for name in names if (name in comparison.loose) == loose]:
+                    yield of, what
+
         for row in self.rows:
             if row.verdict.excused:
                 most = max(row.verdict.excused.items(), key=itemgetter(1))[0]
@@ -346,18 +356,16 @@ class Report:
             where = f"{slope.target} ({' '.join(slope.setting)})"
             if zero:
                 lines.append(f"{where}: zero but for rounding: {_count(zero, 'gradient')}, such as that of `{zero[0]}`")
-            if other:
-                lines.append(
-                    f"{where}: {_count(other, 'gradient')} judged by {GRADIENT_ALLOWANCE:.0f} times {rounding},"
-                    f" such as that of `{other[0]}`"
-                )
+            lines += [
+                f"{where}: {_count(names, 'gradient')} judged by {what}, such as that of `{names[0]}`"
+                for names, what in judged_by(other, slope.comparison)
+            ]
         for course in self.courses:
-            excused = course.comparison.excused
-            if excused:
-                lines.append(
-                    f"{course.target} ({' '.join(course.course)}): {_count(excused, 'array')} judged by"
-                    f" {GRADIENT_ALLOWANCE:.0f} times {rounding}, such as `{next(iter(excused))}`"
-                )
+            lines += [
+                f"{course.target} ({' '.join(course.course)}): {_count(names, 'array')} judged by {what},"
+                f" such as `{names[0]}`"
+                for names, what in judged_by(list(course.comparison.excused), course.comparison)
+            ]
         return lines
 
     def _problems(self) -> list[str]:

@@ -147,6 +147,21 @@ def test_gradients_that_are_zero_but_for_rounding(graph: Graph) -> None:
     assert "zero but for rounding" in report.as_text()
 
 
+def test_steps_that_only_rounding_excuses(graph: Graph) -> None:
+    """Norms over two values have gradients that are rounding alone, of which Adam makes steps of its usual length."""
+    layers = " -> ".join(["dense(2) -> layer_norm(eps = 1e-12)"] * 8)
+    text = f"model Noise {{ input image: 3x2x2\n flatten -> {layers} -> dense(3) }}"
+    report = checked(cnnspec.loads(text), "torch", level="train")
+    assert report.ok, report.as_text()
+    excused = {row.course.method: row.comparison.excused for row in report.courses if row.target == "torch"}
+    assert excused["adam"]
+    some = next(iter(excused["adam"]))
+    assert (
+        f"torch (float64 adam): {len(excused['adam'])} arrays judged by 1000 times what one rounding of every value"
+        f" makes of reference's, such as `{some}`"
+    ) in report.as_text()
+
+
 def test_layers_alone_in_float32(graph: Graph) -> None:
     """Whatever the network's code has in an expression runs in code of its own."""
     targets = ["torch", "keras-tensorflow"]
