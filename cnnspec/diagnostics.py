@@ -166,10 +166,15 @@ def _shown(line: str, left: int) -> str:
 
 
 MOST_CANDIDATES = 2000
+SMALLEST_BEGINNING = 0.4
+"""Of a word, as a share: what is shorter begins it by chance, or leaves out what it says."""
 
 
 def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """The names closest to a misspelt one, best first; empty where none is near."""
+    """The names closest to a misspelt one, best first; empty where none is near.
+
+    Where none is spelt alike, it is the longest of those that it begins with: `pad` for ``padding``.
+    """
     import difflib
     from itertools import islice
 
@@ -180,4 +185,10 @@ def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     # Only names of about the same length can be close, and a network may have a hundred thousand.
     candidates = list(islice((name for name in known if abs(len(name) - len(word)) <= len(word)), MOST_CANDIDATES))
     same = [name for name in candidates if folded(name) == folded(word)]
-    return same[:most] or difflib.get_close_matches(word, candidates, n=most, cutoff=0.7)
+    near = same or difflib.get_close_matches(word, candidates, n=most, cutoff=0.7)
+    begun = [
+        name
+        for name in candidates
+        if len(name) >= SMALLEST_BEGINNING * len(word) and folded(word).startswith(folded(name))
+    ]
+    return near[:most] or sorted(begun, key=len, reverse=True)[:most]

@@ -37,9 +37,10 @@ def command(name: str | None, markdown: bool, as_data: bool) -> None:
 
     if name is not None and name not in LAYERS:
         from cnnspec.diagnostics import nearest
+        from cnnspec.layers.elsewhere import layer_called
 
-        near = nearest(name, LAYERS)
-        hint = f"did you mean `{near[0]}`?" if near else "`cnnspec layers` lists all"
+        meant = layer_called(name) or next(iter(nearest(name, LAYERS)), None)
+        hint = f"did you mean `{meant}`?" if meant else "`cnnspec layers` lists all"
         raise click.UsageError(f"there is no layer `{name}`; {hint}")
     if as_data:
         chosen = [LAYERS[name]] if name is not None else list(LAYERS.values())

@@ -26,6 +26,7 @@ from cnnspec.expand.values import (
     describe,
 )
 from cnnspec.layers import LAYERS
+from cnnspec.layers.elsewhere import layer_called
 from cnnspec.shapes import Symbolic, UnknownSize, product
 from cnnspec.syntax import tree
 
@@ -61,13 +62,15 @@ def built_in(name: str) -> bool:
 
 def unknown_name(name: tree.Name, visible: Iterable[str]) -> Problem:
     """The error of a name that means nothing; ``visible`` are those that do, beside what is built in."""
-    near = nearest(name.text, [*visible, *LAYERS, *FUNCTIONS, *words()])
+    visible = list(visible)
+    meant = None if nearest(name.text, visible) else layer_called(name.text)
+    meant = meant or next(iter(nearest(name.text, [*visible, *LAYERS, *FUNCTIONS, *words()])), None)
     return Problem(
         "unknown-name",
         f"`{name.text}` is not defined",
         name.span,
-        help=f"did you mean `{near[0]}`?"
-        if near
+        help=f"did you mean `{meant}`?"
+        if meant
         else "blocks see only their own parameters, inputs and names; `cnnspec layers` lists the layers",
     )
 

@@ -1,0 +1,54 @@
+"""What PyTorch, Keras and the literature call the layers: for those who write a spec from memory of these."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from cnnspec.layers import LAYERS
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "conv": ("convolution",),
+    "conv_transpose": ("conv2d_transpose", "conv1d_transpose", "conv3d_transpose", "deconv", "deconvolution"),
+    "dense": ("linear", "fc", "fully_connected", "inner_product"),
+    "max_pool": ("max_pooling", "pool", "pooling"),
+    "avg_pool": ("average_pool", "average_pooling"),
+    "l2_pool": ("lp_pool",),
+    "adaptive_avg_pool": ("adaptive_average_pool", "adaptive_average_pooling"),
+    "adaptive_max_pool": ("adaptive_max_pooling",),
+    "global_avg_pool": ("global_average_pool", "global_average_pooling", "global_pool"),
+    "global_max_pool": ("global_max_pooling",),
+    "batch_norm": ("batch_normalization", "batch_normalisation", "bn"),
+    "layer_norm": ("layer_normalization", "layer_normalisation"),
+    "group_norm": ("group_normalization", "group_normalisation"),
+    "instance_norm": ("instance_normalization", "instance_normalisation"),
+    "local_response_norm": ("lrn", "local_response_normalization"),
+    "normalize": ("normalization", "normalisation", "normalise"),
+    "channel_dropout": ("dropout1d", "dropout2d", "dropout3d", "spatial_dropout"),
+    "stochastic_depth": ("drop_path", "drop_connect"),
+    "reshape": ("view", "unflatten"),
+    "permute": ("transpose",),
+    "pad": ("zero_pad", "zero_padding", "reflection_pad", "replication_pad"),
+    "crop": ("cropping", "center_crop"),
+    "upsample": ("up_sampling", "resize", "resizing", "interpolate"),
+    "pixel_shuffle": ("depth_to_space",),
+    "concat": ("cat", "concatenate"),
+    "silu": ("swish",),
+}
+"""By the layer's keyword.  Case, underscores and a number of dimensions at the end do not matter."""
+
+
+def layer_called(name: str) -> str | None:
+    """The keyword of the layer called so elsewhere: `dense` for ``Linear``, `batch_norm` for ``BatchNorm2d``."""
+    known = _keywords()
+    return known.get(_folded(name)) or known.get(re.sub("[123]d$", "", _folded(name)))
+
+
+@cache
+def _keywords() -> dict[str, str]:
+    own = {_folded(kind): kind for kind in LAYERS}
+    return own | {_folded(name): kind for kind, names in NAMES.items() for name in names}
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", "")
