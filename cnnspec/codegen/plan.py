@@ -71,6 +71,7 @@ class _Planner:
         self.dialect = dialect
         self.roots = [pieces(graph, unroll) for graph in graphs]
         self.instances: dict[object, list[tuple[int, Piece]]] = {}
+        self.inlined: dict[object, bool] = {}
         self.routines: dict[object, list[Routine]] = {}
         self.owner: dict[tuple[int, str], Routine] = {}
         self.order: list[Routine] = []
@@ -113,9 +114,11 @@ class _Planner:
     def is_routine(self, piece: Piece) -> bool:
         if piece.definition:
             return True
-        return not self.dialect.inlines(
-            [(self.graphs[graph], use) for graph, use in self.instances[self._definition(piece)]]
-        )
+        key = self._definition(piece)
+        if key not in self.inlined:
+            uses = [(self.graphs[graph], use) for graph, use in self.instances[key]]
+            self.inlined[key] = self.dialect.inlines(uses)
+        return not self.inlined[key]
 
     # -- routines
 

@@ -617,6 +617,9 @@ def check(
     definition = source.rpartition(f"class {name}(nn.Module):" if backend == "torch" else f"def {name}(")[2]
     taken = set(re.findall(r"(\w+): \w+ = ", re.split(r" -> (?:None|keras.Model):", definition)[0]))
     by_path = {node.path: node for node in graph.layers}
+    # Of the places that an emission was told with, one of each kind: by the identity of their list.
+    distinct: dict[int, list[Place]] = {}
+    alone: list[Place] = []
     for one in [graph, *probes[-1:], *others]:
         arguments = {safe(name): value for name, value in one.parameters.items() if value != graph.parameters[name]}
         if not arguments.keys() <= taken:
@@ -629,9 +632,11 @@ def check(
             shapes = tuple(one.values[v] for v in node.inputs), tuple(one.values[v] for v in node.outputs)
             place = Place(node, *shapes, Surroundings(one))
             known = told[id(by_path[node.path])] if node.path in by_path else []
-            beside = max((places for _, places in known), key=len, default=[])
-            distinct = {(repr(other.node.layer), other.inputs): other for other in beside}
-            return [emitters[type(node.layer)]([place, *places])[0] for places in (distinct.values(), [])]
+            beside = max((places for _, places in known), key=len, default=alone)
+            if id(beside) not in distinct:
+                by_kind = {(repr(other.node.layer), other.inputs): other for other in beside}
+                distinct[id(beside)] = list(by_kind.values())
+            return [emitters[type(node.layer)]([place, *places])[0] for places in (distinct[id(beside)], [])]
 
         if backend == "keras":
             check_keras(source, one, options, arguments)
