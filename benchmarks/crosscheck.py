@@ -1,8 +1,8 @@
 """Every network of the zoo at level ``train`` on every target: the table in ``docs/verification.md``.
 
 Networks run at the smallest size at which every position of every kernel meets the map, one after the other, small
-ones first.  Results are kept in ``build/crosscheck.json`` as they come, by network and target: a run that was stopped
-goes on where it was.  Where code or specs have changed since, ``--again`` begins anew.
+ones first.  Results are kept in ``benchmarks/crosscheck.json`` as they come, by network and target: a run that was
+stopped goes on where it was, on another machine too.  Where code or specs have changed since, ``--again`` begins anew.
 
     python benchmarks/crosscheck.py                      all that is not there yet
     python benchmarks/crosscheck.py --targets reference,torch,keras-jax
@@ -34,7 +34,7 @@ from cnnspec.verify.exchange import Level
 from cnnspec.verify.report import Target
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "build" / "crosscheck.json"
+RESULTS = ROOT / "benchmarks" / "crosscheck.json"
 CACHE = ROOT / "build" / "jax"
 """Where JAX keeps what it compiled: networks of a family share most of it."""
 DOCS = ROOT / "docs" / "verification.md"
@@ -122,11 +122,12 @@ def results() -> dict[str, Any]:
 
 def keep(name: str, one: dict[str, Any]) -> None:
     """Add the results of a network to those there are, and write the table."""
-    RESULTS.parent.mkdir(exist_ok=True)
     found = results()
     earlier = found.get(name, {}).get("targets", {})
     found[name] = one | {"targets": earlier | one["targets"]}
-    RESULTS.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    # A line for each, so that a difference shows what ran.
+    lines = [f"{json.dumps(key)}: {json.dumps(found[key])}" for key in zoo.models() if key in found]
+    RESULTS.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     write(table(found))
 
 
@@ -225,10 +226,10 @@ def result_of(report: Report, target: Target) -> dict[str, Any]:
     )
     return {
         "ok": only.ok,
-        "seconds": target.seconds,
+        "seconds": round(target.seconds, 1),
         "failure": target.failure,
         "versions": target.versions,
-        "errors": errors_of(only),
+        "errors": {kind: float(f"{error:.3g}") for kind, error in errors_of(only).items()},
         "excused": sum(len(row.verdict.excused) for row in only.rows)
         + sum(len(row.comparison.excused) for row in (*only.slopes, *only.courses)),
     }
@@ -280,10 +281,16 @@ def table(found: Mapping[str, Any]) -> str:
         name: of for _, one in known for target in one["targets"].values() for name, of in target["versions"].items()
     }
     seconds = sum(target["seconds"] for _, one in known for target in one["targets"].values())
-    counts = ", ".join(f"`{target}` {sum(target in ran[name] for name in ran)}" for target in emitting)
+    on = {target: [name for name in ran if target in ran[name]] for target in emitting}
+    file_of = {name: network.path for name, network in zoo.models().items()}
+    files = len(set(file_of.values()))
+    counts = ", ".join(
+        f"`{target}` {len(names)} (of {len({file_of[name] for name in names})} files)" for target, names in on.items()
+    )
     agreeing = sum(all(target["ok"] for target in one["targets"].values()) for _, one in known)
     lines = [
-        f"{len(known)} of {len(zoo.models())} networks ran, and {agreeing} agree on every target they ran on: {counts}."
+        f"{len(known)} of {len(zoo.models())} networks, from {files} files, ran, and {agreeing} agree on every target"
+        f" they ran on: {counts}."
         f" Errors are the largest on any target, in any tensor or layer, against `reference`."
         f" {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))};"
         f" {seconds / 3600:.1f} hours of one core.",

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +34,7 @@ from cnnspec.verify.comparison import (
 from cnnspec.verify.exchange import COURSES, SETTINGS, Course, Job, Outcome, Setting, Slopes, observe
 from cnnspec.verify.optimisers import Adam, Sgd, clipped
 from cnnspec.verify.probing import draw_cotangents, slopes_along_directions
+from cnnspec.verify.report import CourseRow, SlopeRow
 from cnnspec.verify.rounding import rounding
 from cnnspec.verify.singles import DISTANCE, KINKS, kinds, side_by_side, spread_out
 from cnnspec.verify.worker import measure
@@ -333,6 +335,28 @@ def test_what_rounding_makes_of_training() -> None:
     assert judged(slopes(kept=1.0, moved=1.0), slopes(kept=1.0, moved=1 + 5e-10)).wrong == ("moved",)
     assert judged(slopes(kept=1.0, moved=1.0), slopes(kept=1 + 3e-10, moved=1.0)).wrong == ("kept",)
     assert judged(*[slopes(kept=1.0, moved=1 + 3e-10)] * 2, exactly=()).wrong == ("moved",)
+
+
+def test_what_rounding_excuses_is_told(graph: Graph) -> None:
+    excused = {"fc1.bias": 0.5, "fc1.weight": 20.0, "fc2.weight": 30.0}
+    comparison = Comparison(dict.fromkeys(excused, 1e-11), True, (), frozenset({"fc2.weight"}), (), excused)
+    report = replace(
+        run(graph, level="forward"),
+        slopes=(SlopeRow("toy-b", Setting("float64", "training"), comparison),),
+        courses=(CourseRow("toy-b", Course("float64", "adam"), comparison),),
+    )
+    makes = f"makes of {report.definition}'s"
+    assert [line for line in report.as_text().splitlines() if line.startswith("toy-b (")] == [
+        "toy-b (float64 training): zero but for rounding: 1 gradient, such as that of `fc1.bias`",
+        f"toy-b (float64 training): 1 gradient judged by 1000 times what one rounding of every value {makes},"
+        " such as that of `fc1.weight`",
+        f"toy-b (float64 training): 1 gradient judged by what one rounding of every value to float32 {makes},"
+        " such as that of `fc2.weight`",
+        f"toy-b (float64 adam): 2 arrays judged by 1000 times what one rounding of every value {makes},"
+        " such as `fc1.bias`",
+        f"toy-b (float64 adam): 1 array judged by what one rounding of every value to float32 {makes},"
+        " such as `fc2.weight`",
+    ]
 
 
 def test_training_rounds_little_and_more_with_every_step() -> None:
