@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-import numpy
 import pytest
 
 import cnnspec
 from cnnspec.backend import backend
 from cnnspec.graph import Graph
 from cnnspec.verify import Report, verify
-from cnnspec.weights import draw
 
 SPEC = """
 block Residual(width) {
@@ -67,38 +70,13 @@ def test_compiled_torch_agrees(graph: Graph) -> None:
 
 @pytest.mark.parametrize("target", ["torch", "keras-tensorflow", "keras-jax", "keras-torch"])
 def test_layers_run_alone_as_the_definition_has_them(graph: Graph, target: str) -> None:
-    definition = backend("reference").runtime("reference", "float64")
-    chosen = backend(target.partition("-")[0])
-    if target.startswith("keras"):
-        # One process has one backend of Keras.
-        runtime_of = pytest.importorskip("keras").backend.backend()
-        if target != f"keras-{runtime_of}":
-            pytest.skip(f"this process runs Keras on {runtime_of}")
-    runtime = chosen.runtime(target, "float64")
-    model, truth = runtime.build(chosen.emit(graph, []), graph), definition.build("", graph)
-    state = draw(graph, 0)
-    runtime.load(model, graph, state)
-    definition.load(truth, graph, state)
-    numbers = numpy.random.default_rng(0)
-    seen = 0
-    for node in graph.layers:
-        inputs = [numbers.normal(0.3, 1, (2, *graph.shape(value))) for value in node.inputs]
-        cotangents = [numbers.normal(0, 1, (2, *graph.shape(value))) for value in node.outputs]
-        expected = definition.layer(truth, graph, node, inputs, cotangents, training=True)
-        found = runtime.layer(model, graph, node, inputs, cotangents, training=True)
-        assert expected is not None
-        if found is None:
-            continue
-        seen += 1
-        assert found.weights.keys() == expected.weights.keys()
-        pairs = zip(
-            (*expected.outputs, *expected.inputs, *expected.weights.values()),
-            (*found.outputs, *found.inputs, *(found.weights[name] for name in expected.weights)),
-            strict=True,
-        )
-        for here, there in pairs:
-            assert numpy.abs(here - there).max() < 1e-11
+    command = [sys.executable, "-W", "ignore", "-m", "support.layers_alone", target]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=environment, input=SPEC, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen, difference = json.loads(done.stdout.splitlines()[-1])
     assert seen >= len(graph.layers) * (0.5 if target == "torch" else 1)
+    assert difference < 1e-11
 
 
 def test_a_rounded_constant_of_torch_is_told(graph: Graph) -> None:
