@@ -35,7 +35,7 @@ FAMILIES = {
     "resnet50v2": 64,
     "xception": 64,
 }
-ON_JAX = ("squeezenet1_1", "shufflenet_v2_x0_5", "keras/mobilenetv2", "resnet18", "efficientnetv2b0")
+ON_JAX = ("squeezenet1_1", "shufflenet_v2_x0_5", "keras/mobilenetv2")
 """Those that it compiles and runs in less than a minute."""
 
 
