@@ -178,17 +178,18 @@ def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
     import difflib
     from itertools import islice
 
-    def folded(name: str) -> str:
-        return name.casefold().replace("_", "")
-
     word = word[:80]
     # Only names of about the same length can be close, and a network may have a hundred thousand.
     candidates = list(islice((name for name in known if abs(len(name) - len(word)) <= len(word)), MOST_CANDIDATES))
     same = [name for name in candidates if folded(name) == folded(word)]
-    near = same or difflib.get_close_matches(word, candidates, n=most, cutoff=0.7)
-    begun = [
-        name
-        for name in candidates
-        if len(name) >= SMALLEST_BEGINNING * len(word) and folded(word).startswith(folded(name))
-    ]
-    return near[:most] or sorted(begun, key=len, reverse=True)[:most]
+    near = same[:most] or difflib.get_close_matches(word, candidates, n=most, cutoff=0.7)
+    if near:
+        return near
+    long_enough = (name for name in candidates if len(name) >= SMALLEST_BEGINNING * len(word))
+    begun = (name for name in long_enough if folded(word).startswith(folded(name)))
+    return sorted(begun, key=len, reverse=True)[:most]
+
+
+def folded(name: str) -> str:
+    """A name as it is compared where case and underscores do not matter."""
+    return name.casefold().replace("_", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from cnnspec.diagnostics import folded
 from cnnspec.layers import LAYERS
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -41,14 +42,10 @@ NAMES: dict[str, tuple[str, ...]] = {
 def layer_called(name: str) -> str | None:
     """The keyword of the layer called so elsewhere: `dense` for ``Linear``, `batch_norm` for ``BatchNorm2d``."""
     known = _keywords()
-    return known.get(_folded(name)) or known.get(re.sub("[123]d$", "", _folded(name)))
+    return known.get(folded(name)) or known.get(re.sub("[123]d$", "", folded(name)))
 
 
 @cache
 def _keywords() -> dict[str, str]:
-    own = {_folded(kind): kind for kind in LAYERS}
-    return own | {_folded(name): kind for kind, names in NAMES.items() for name in names}
-
-
-def _folded(name: str) -> str:
-    return name.casefold().replace("_", "")
+    own = {folded(kind): kind for kind in LAYERS}
+    return own | {folded(name): kind for kind, names in NAMES.items() for name in names}
