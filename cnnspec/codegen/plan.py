@@ -40,7 +40,7 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
             by_parameter.setdefault(changed[0], []).append(probe)
     carried: list[str] = []
     used: list[Graph] = [graph]
-    best = _plan([graph], [], dialect)
+    best: Plan | None = None
     for name, some in by_parameter.items():
         try:
             attempt = _plan([*used, *some], [*carried, name], dialect)
@@ -51,7 +51,7 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
         carried.append(name)
         used += some
         best = attempt
-    return best
+    return best or _plan(used, carried, dialect)
 
 
 def _plan(graphs: list[Graph], carried: list[str], dialect: Dialect) -> Plan:
