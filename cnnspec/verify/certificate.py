@@ -117,7 +117,7 @@ def _sections(report: Report) -> Iterator[Section]:
         f"Differences have a gate of {DIRECTION_GATE:.0e}; gradients that a framework multiplies by a constant of"
         f" float32 have {INEXACT_GATE:.0e}.",
     )
-    yield Section("Results", (*gates, *report.remarks()), report.tables())
+    yield Section("Results", (*gates, *(one.message for one in report.unfinished), *report.remarks()), report.tables())
     findings = [f"{one.message}: {one.label} ({one.span})" for one in report.diagnostics]
     if findings:
         yield Section("Where they part", findings)

@@ -29,7 +29,7 @@ from cnnspec.verify.exchange import (
     write_job,
 )
 from cnnspec.verify.processes import run
-from cnnspec.verify.report import CourseRow, Report, Row, SlopeRow, Target
+from cnnspec.verify.report import CourseRow, Report, Row, SlopeRow, Target, Unfinished
 
 SMALLEST_BATCH = 2
 ALL = ("all",)
@@ -114,6 +114,7 @@ def verify(
         failed: list[Row | SlopeRow] = [row for row in rows if not row.verdict.ok]
         failed += [row for row in slopes if not row.comparison.ok]
         strayed = dict.fromkeys(row.course.method for row in courses if row.comparison.judged and not row.comparison.ok)
+        unfinished: list[Unfinished] = []
         if (failed or strayed) and definition:
             # Whether it is rounding.
             heard("measures what rounding makes of the network")
@@ -126,7 +127,10 @@ def verify(
             )
             measured = {name: job}
             places = folders("rounding", measured)
-            if not run(places, timeout, heard, watched)[name].failure:
+            end = run(places, timeout, heard, watched)[name]
+            if end.failure:
+                unfinished.append(Unfinished("measure what rounding makes of the network", end.failure, end.log))
+            else:
                 rows, slopes, courses = _compare(graph, batch, results, read_rounding(places[name]))
         # A second look, at what is wrong where it shows in float64.
         compared: tuple[SlopeRow | CourseRow, ...] = (*slopes, *courses)
@@ -142,6 +146,11 @@ def verify(
             places = folders("search", suspects)
             ends = run(places, timeout, heard, watched)
             searches = {target: read_search(places[target]) for target, end in ends.items() if not end.failure}
+            unfinished += [
+                Unfinished(f"run the layers of {target} alone", end.failure, end.log)
+                for target, end in ends.items()
+                if end.failure
+            ]
     return Report(
         model=graph.name,
         reference=reference,
@@ -168,6 +177,7 @@ def verify(
         directions=tuple((target, one) for target, result in results.items() for one in result.directions),
         singles={target: result.singles for target, result in results.items() if result.singles},
         searches=searches,
+        unfinished=tuple(unfinished),
         graph=graph,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -44,6 +44,19 @@ class Target:
     failure: str = ""
     log: str = ""
     source_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A look into a disagreement that its process did not end: ``what`` was to be done, and the rest as of `Target`."""
+
+    what: str
+    failure: str
+    log: str
+
+    @property
+    def message(self) -> str:
+        return f"could not {self.what}: {self.failure}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,7 @@ class Report:
     directions: tuple[tuple[str, Direction], ...]
     singles: Mapping[str, tuple[Single, ...]]
     searches: Mapping[str, Search]
+    unfinished: tuple[Unfinished, ...]
     graph: Graph
 
     @property
@@ -284,6 +298,7 @@ class Report:
             for target in self.targets
             if target.failure
         ]
+        sections += ["\n    ".join([one.message, *one.log.splitlines()]) for one in self.unfinished]
         if problems := self._problems():
             sections.append("\n".join(problems))
         if self.diagnostics:
@@ -519,6 +534,7 @@ class Report:
                 }
                 for target in self.targets
             ],
+            "unfinished": [asdict(one) for one in self.unfinished],
             "comparisons": [self._row_as_json(row) for row in self.rows],
             "gradients": [
                 {

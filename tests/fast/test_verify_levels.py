@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +36,6 @@ from cnnspec.verify.rounding import rounding
 from cnnspec.verify.singles import DISTANCE, KINKS, kinds, side_by_side, spread_out
 from cnnspec.verify.worker import measure
 from cnnspec.weights import draw, draw_inputs
-from support import toy_backend
 
 SPEC = """
 model Toy {
@@ -53,18 +49,7 @@ model Toy {
 """
 PAIR = ("toy-a", "toy-b")
 
-
-@pytest.fixture(autouse=True)
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The toy distribution on the path of this process and of those it starts."""
-    toy_backend.install(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    before = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path) if before is None else f"{tmp_path}{os.pathsep}{before}")
-    backends.cache_clear()
-    yield
-    sys.modules.pop("cnnspec_toy", None)
-    backends.cache_clear()
+pytestmark = pytest.mark.usefixtures("toy")
 
 
 @pytest.fixture
@@ -113,6 +98,7 @@ def test_a_wrong_gradient_shows_along_most_directions(graph: Graph, monkeypatch:
     assert sum(one.error > DIRECTION_GATE for one in bad) >= 4
 
 
+@pytest.mark.processes
 def test_training_agrees(graph: Graph) -> None:
     report = run(graph, targets=("reference", "toy-a", "toy-biased"), level="train", steps=3)
     assert report.ok, report.as_text()
@@ -184,6 +170,7 @@ def test_all_targets(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
         verify(graph, targets=PAIR, level="train", steps=0)
 
 
+@pytest.mark.processes
 def test_progress_is_metered(graph: Graph) -> None:
     told: list[dict[str, float]] = []
     run(graph, meter=lambda shares: told.append(dict(shares)))

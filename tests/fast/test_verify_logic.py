@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,10 @@ import cnnspec
 from cnnspec.backend import backends
 from cnnspec.graph import Graph
 from cnnspec.shapes import UnknownSize
-from cnnspec.verify import Report, Unverifiable, verify
+from cnnspec.verify import Report, Unverifiable, as_markdown, verify
 from cnnspec.verify.comparison import GATES, SMALLEST_PEAK, observed_error, relative_error
 from cnnspec.verify.exchange import FOLDED, SETTINGS, Setting, observe
+from cnnspec.verify.processes import Ending
 from cnnspec.verify.worker import unbiased
 from cnnspec.weights import draw, draw_inputs
 from support import toy_backend
@@ -37,18 +36,7 @@ model Toy {
 """
 PAIR = ("toy-a", "toy-b")
 
-
-@pytest.fixture(autouse=True)
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The toy distribution on the path of this process and of those it starts."""
-    toy_backend.install(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    before = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path) if before is None else f"{tmp_path}{os.pathsep}{before}")
-    backends.cache_clear()
-    yield
-    sys.modules.pop("cnnspec_toy", None)
-    backends.cache_clear()
+pytestmark = pytest.mark.usefixtures("toy")
 
 
 @pytest.fixture
@@ -67,6 +55,7 @@ def failed(report: Report) -> list[Setting]:
     return [row.setting for row in report.rows if not row.verdict.ok]
 
 
+@pytest.mark.processes
 def test_agreement(graph: Graph) -> None:
     told: list[str] = []
     report = verify(graph, targets=PAIR, level="forward", seed=3, batch=5, progress=told.append)
@@ -201,6 +190,7 @@ def test_unbiased() -> None:
     assert unbiased(before, after, 0.1, 4) == pytest.approx(0.9 * before + 0.1 * batch * 4 / 3, rel=1e-15)
 
 
+@pytest.mark.processes
 def test_a_crash(graph: Graph) -> None:
     report = run(graph, ("toy-b", "*", "crash"))
     assert not report.ok
@@ -211,12 +201,14 @@ def test_a_crash(graph: Graph) -> None:
     assert report.as_json()["targets"][1]["failure"] == "its process ended with exit code 1"
 
 
+@pytest.mark.processes
 def test_a_signal(graph: Graph) -> None:
     report = run(graph, ("toy-a", "*", "abort"))
     assert "its process was ended by SIGABRT" in report.as_text()
     assert report.reference == "toy-b"
 
 
+@pytest.mark.processes
 def test_nothing_runs(graph: Graph) -> None:
     report = run(graph, *((target, "*", "crash") for target in PAIR))
     assert not report.ok
@@ -225,6 +217,7 @@ def test_nothing_runs(graph: Graph) -> None:
     assert "no target ran" in report.as_text()
 
 
+@pytest.mark.processes
 def test_a_process_that_takes_too_long_is_ended(graph: Graph) -> None:
     began = time.monotonic()
     report = run(graph, ("toy-b", "*", "sleep"), timeout=2)
@@ -232,11 +225,39 @@ def test_a_process_that_takes_too_long_is_ended(graph: Graph) -> None:
     assert "toy-b failed: no result within 2 seconds" in report.as_text()
 
 
+@pytest.mark.processes
 def test_more_targets_than_cores(graph: Graph) -> None:
     targets = ("toy-a", "toy-b", "toy-biased")
     report = run(graph, ("toy-biased", "fc1", "scale"), targets=targets)
     assert [target.name for target in report.targets] == list(targets)
     assert {row.target for row in report.rows if not row.verdict.ok} == {"toy-biased"}
+
+
+@pytest.mark.processes
+def test_layers_alone_that_crash(graph: Graph) -> None:
+    report = run(graph, ("toy-b", "fc1", "scale"), ("toy-b", "fc2", "lonely"))
+    assert {row.target for row in report.rows if not row.verdict.ok} == {"toy-b"}
+    text = report.as_text()
+    assert "could not run the layers of toy-b alone: its process ended with exit code 1\n" in text
+    assert "RuntimeError: alone it broke" in text
+    assert "disagree from `fc1` on" in text
+    (told,) = report.as_json()["unfinished"]
+    assert told["what"] == "run the layers of toy-b alone"
+
+
+def test_rounding_that_cannot_be_measured(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    def starved(folders: Mapping[str, Path], *rest: Any) -> dict[str, Ending]:
+        (first, *_) = folders
+        if first.startswith("rounding"):
+            return {first: Ending(1.0, "its process was ended by SIGKILL", "the last line")}
+        return toy_backend.run_here(folders, *rest)
+
+    monkeypatch.setattr("cnnspec.verify.crosscheck.run", starved)
+    report = run(graph, ("toy-b", "fc1", "scale"))
+    assert failed(report) == list(SETTINGS)
+    what = "could not measure what rounding makes of the network: its process was ended by SIGKILL"
+    assert f"{what}\n    the last line\n" in report.as_text()
+    assert what in as_markdown(report)
 
 
 def test_what_cannot_begin(graph: Graph) -> None:

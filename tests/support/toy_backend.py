@@ -7,7 +7,12 @@ other.  The "source" that it emits is a Python file with a list ``FAULTS``, empt
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from cnnspec.verify.processes import Ending
+from cnnspec.verify.worker import work
 
 DISTRIBUTION = {
     "METADATA": "Metadata-Version: 2.1\nName: cnnspec-toy\nVersion: 0.1\n",
@@ -117,10 +122,14 @@ class ToyRuntime(Runtime):
         from cnnspec_reference.evaluation import apply
 
         what = model["faults"].get(node.path)
+        if what == "lonely":
+            raise RuntimeError("alone it broke")
         if what in ("hide", "hide-scale"):
             return None
         state = {key: values.astype("float64") for key, values in model["state"].items()}
         result = apply(node, tuple(inputs), state, len(inputs[0]), training)
+        if not cotangents:
+            return LayerPass(result.outputs, (), {})
         pulled = result.pull(tuple(cotangents))
         wrong = what == "scale" or (what == "train-scale" and training)
         factor = 1.001 if wrong or (what == "coarse" and self.precision == "float32") else 1
@@ -226,3 +235,17 @@ def install(folder: Path) -> None:
     information.mkdir()
     for name, text in DISTRIBUTION.items():
         (information / name).write_text(text, encoding="utf-8")
+
+
+def run_here(
+    folders: Mapping[str, Path],
+    timeout: float,
+    progress: Callable[[str], None],
+    meter: Callable[[Mapping[str, float]], None] = lambda _: None,
+) -> dict[str, Ending]:
+    """In place of `cnnspec.verify.processes.run`: one target after the other, in this process, with nobody watching."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for folder in folders.values():
+            work(folder)
+    return dict.fromkeys(folders, Ending(0.0))
