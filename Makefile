@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := build/demo
 WHEEL := build/wheel
+LOWEST := build/lowest
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast frameworks check lint types wheel format golden coverage bench mutants zoo clean
+.PHONY: help demo test fast frameworks check lint types wheel lowest format golden coverage bench mutants zoo crosscheck clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +63,13 @@ wheel: $(READY) ## build the wheel, look at its contents, install it in a fresh 
 	$(BIN)/python -m venv $(WHEEL)/venv
 	$(WHEEL)/venv/bin/python -m pip install -qq -c constraints.txt $(WHEEL)/*.whl pytest hypothesis
 	$(WHEEL)/venv/bin/pytest tests/wheel tests/fast/test_zoo_counts.py
+
+# tests/fast/test_cli.py itself needs click 8.2.
+lowest: wheel ## the same with the lowest version of everything that pyproject.toml allows, on Python 3.11
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -qq $(WHEEL)/*.whl pytest hypothesis $$($(BIN)/python -c \
+	  "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'])" | sed 's/>=/==/g')
+	$(LOWEST)/bin/pytest tests/wheel tests/fast/test_zoo_counts.py
 
 format: $(READY) ## put the project into ruff's format
 	$(BIN)/ruff check --fix .

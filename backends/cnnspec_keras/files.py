@@ -70,8 +70,9 @@ class KerasFiles(WeightFiles):
             folder = Path(name)
             (folder / "graph.json").write_text(graph.model_dump_json(), encoding="utf-8")
             (folder / "source.py").write_text(emit(graph, probes), encoding="utf-8")
-            # The prefix keeps names apart from the parameter of `savez` that is called `file`.
-            numpy.savez(folder / "weights.npz", allow_pickle=False, **{f"/{k}": a for k, a in weights.items()})
+            # The prefix keeps names apart from the parameters of `savez`.
+            arrays: dict[str, Any] = {f"/{key}": array for key, array in weights.items()}
+            numpy.savez(folder / "weights.npz", **arrays)
             _run([sys.executable, "-P", "-m", "cnnspec_keras.saving", name, target, str(path)])
 
 

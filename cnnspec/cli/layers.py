@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnnspec.layers.base import Layer
 
 
-class Kind(click.ParamType[str]):
+class Kind(click.types.StringParamType):
     """The keyword of a layer."""
 
     name = "layer"

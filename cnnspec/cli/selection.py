@@ -69,7 +69,7 @@ class BadValue(click.ClickException):
         complain(self.diagnostics, self.sources)
 
 
-class Spec(click.ParamType[str]):
+class Spec(click.types.StringParamType):
     """A path, a shipped network, or ``-``; the shell completes both paths and names."""
 
     name = "spec"

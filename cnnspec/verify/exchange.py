@@ -235,13 +235,13 @@ def write_outcome(folder: Path, setting: Setting, outcome: Outcome) -> dict[str,
     """Write the arrays of a pass; the rest of it comes back as plain data for `write_result`."""
     import numpy
 
-    # The prefixes keep the names apart from each other, and from the parameter of `savez`, which is called `file`.
-    arrays = {
+    # The prefixes keep the names apart from each other, and from the parameters of `savez`.
+    arrays: dict[str, Any] = {
         **{f"outputs/{name}": values for name, values in outcome.outputs.items()},
         **{f"layers/{path}": seen.values for path, seen in outcome.layers.items()},
         **{f"statistics/{key}": values for key, values in outcome.statistics.items()},
     }
-    numpy.savez(folder / f"{'-'.join(setting)}.npz", allow_pickle=False, **arrays)
+    numpy.savez(folder / f"{'-'.join(setting)}.npz", **arrays)
     return {
         "shapes": {path: seen.shape for path, seen in outcome.layers.items()},
         "peaks": {path: seen.peak for path, seen in outcome.layers.items()},
@@ -254,8 +254,8 @@ def write_observations(folder: Path, name: str, observations: Mapping[str, Obser
     """Write the numbers of some arrays; the rest comes back as plain data for `write_result`."""
     import numpy
 
-    arrays = {f"values/{key}": seen.values for key, seen in observations.items()}
-    numpy.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
+    arrays: dict[str, Any] = {f"values/{key}": seen.values for key, seen in observations.items()}
+    numpy.savez(folder / f"{name}.npz", **arrays)
     return {key: [seen.shape, seen.peak] for key, seen in observations.items()}
 
 
