@@ -73,9 +73,11 @@ _SOURCES = [
 
         def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
             rank, channels = len(self.kernel_size), x.shape[-1]
+            kernel = self.kernel
+            for axis in range(rank):
+                kernel = ops.flip(kernel, axis=axis)
             grouped = ops.reshape(
-                ops.flip(self.kernel, axis=tuple(range(rank))),
-                (*self.kernel_size, -1, self.groups, channels // self.groups),
+                kernel, (*self.kernel_size, -1, self.groups, channels // self.groups)
             )
             # (kernel..., filters / groups, groups, inputs) to (..., inputs, filters)
             order = (*range(rank), rank + 2, rank + 1, rank)
