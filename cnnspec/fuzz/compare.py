@@ -88,7 +88,7 @@ def named(graph: Graph, passed: Pass, pulled: Gradients, before: Mapping[str, Ar
                 count = BATCH * prod(known(graph.shape(node.inputs[0]))[1:])
                 array = unbiased(before[key], array, node.layer.momentum, count)
             found[key] = array
-    found |= {f"gradient {name}": array for name, array in pulled.inputs.items()}
+    found |= {f"gradient input {name}": array for name, array in pulled.inputs.items()}
     found |= {f"gradient {key}": array for key, array in pulled.state.items()}
     return found
 

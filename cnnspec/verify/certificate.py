@@ -88,13 +88,15 @@ def _sections(report: Report) -> Iterator[Section]:
     shapes = ", ".join(
         f"{port.name} {'x'.join(map(str, (report.batch, *graph.shape(port.value))))}" for port in graph.inputs
     )
+    variance = "the spec (--exact-training)" if report.exact_training else "each framework, converted"
     facts = [
         ("fact", "value"),
         ("model", f"{report.model}({parameters})"),
         ("spec", ", ".join(sorted(graph.sources))),
         ("spec hash", f"sha256:{spec_hash(graph)}"),
         ("inputs", shapes),
-        ("level", report.level),
+        ("level", f"train, {report.steps} steps" if report.level == "train" else report.level),
+        ("running variance", f"of {variance}"),
         ("seed", str(report.seed)),
         ("compared with", report.reference or "nothing: no target ran"),
         ("cnnspec", __version__),
@@ -117,7 +119,8 @@ def _sections(report: Report) -> Iterator[Section]:
         f"Differences have a gate of {DIRECTION_GATE:.0e}; gradients that a framework multiplies by a constant of"
         f" float32 have {INEXACT_GATE:.0e}.",
     )
-    yield Section("Results", (*gates, *(one.message for one in report.unfinished), *report.remarks()), report.tables())
+    remarks = (*report.problems(), *(one.message for one in report.unfinished), *report.remarks())
+    yield Section("Results", (*gates, *remarks), report.tables())
     findings = [f"{one.message}: {one.label} ({one.span})" for one in report.diagnostics]
     if findings:
         yield Section("Where they part", findings)

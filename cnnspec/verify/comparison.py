@@ -261,7 +261,7 @@ def judge_slopes(
                 problems.append(f"there is no gradient of `{name}`")
                 continue
             gate = INEXACT_GATE if prefix + name in loose else STEP_GATE
-            rounded = moved.get(f"gradient {name}", 0.0)
+            rounded = moved.get(f"gradient {prefix}{name}", 0.0)
             may = excusable(rounded, loose=prefix + name in loose)
             if judged:
                 error, pardon = _judged(expected, there[name], expected.peak, gate, may)

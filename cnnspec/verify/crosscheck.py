@@ -136,9 +136,13 @@ def verify(
         compared: tuple[SlopeRow | CourseRow, ...] = (*slopes, *courses)
         guilty: list[Row | SlopeRow | CourseRow] = [row for row in rows if not row.verdict.ok]
         guilty += [row for row in compared if not row.comparison.ok]
-        wrong = dict.fromkeys(row.target for row in guilty if row.precision == "float64" and row.target != reference)
+        wrong = {row.target for row in guilty if row.precision == "float64"}
+        # Where targets with code alone are compared, it may be the first of them that is wrong.
+        wrong |= {reference} if wrong else set()
         suspects = {
-            target: replace(jobs[target], task="search") for target in wrong if definition and chosen[target].emits
+            target: replace(jobs[target], task="search")
+            for target in results
+            if target in wrong and definition and chosen[target].emits
         }
         searches: dict[str, Search] = {}
         if suspects:
@@ -157,6 +161,8 @@ def verify(
         definition=definition,
         yardstick=yardstick,
         level=level,
+        steps=steps,
+        exact_training=exact_training,
         seed=seed,
         batch=batch,
         seconds=time.monotonic() - began,

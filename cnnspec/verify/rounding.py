@@ -59,8 +59,8 @@ def rounding(
 ) -> dict[str, float]:
     """How far rounding every value once in float64 moves each array, at most: absolutely, by the array's name.
 
-    Names are ``output NAME``, a layer's path, ``gradient NAME`` for an input and ``gradient KEY`` for a weight, and the
-    key of a running statistic after a training pass.  ``backwards`` includes gradients.  ``runtime`` is one that runs
+    Names are ``output NAME``, a layer's path, ``gradient input NAME``, ``gradient KEY`` for a weight, and the key of a
+    running statistic after a training pass.  ``backwards`` includes gradients.  ``runtime`` is one that runs
     every layer alone; ``model`` has its weights.
     """
     import numpy
@@ -151,7 +151,7 @@ def rounding(
             values.pop(value, None)
     for port in graph.inputs:
         if port.value in pulled:
-            note(f"gradient {port.name}", pulled[port.value])
+            note(f"gradient input {port.name}", pulled[port.value])
     return found
 
 

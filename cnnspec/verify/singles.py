@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.backend import Backend, LayerPass, Runtime
@@ -173,10 +173,11 @@ def _judged(
         # for its measure.
         rounded = definition.passed(node, given, mode, exact=False)
         own_error = {what: _furthest(array, found) for what, array, found in paired(expected, rounded)}
-        errors = {
-            what: _error(array, found, ALLOWANCE * own_error[what] / _gate(what))
-            for what, array, found in paired(expected, passed)
+        # Where that overflows it measures nothing.
+        scales = {
+            what: ALLOWANCE * error / _gate(what) if isfinite(error) else 0.0 for what, error in own_error.items()
         }
+        errors = {what: _error(array, found, scales[what]) for what, array, found in paired(expected, passed)}
     weights = {weight.name: state[node.key(weight)] for weight in node.weights if weight.trainable}
     steps: dict[str, float] = {}
     if weights and all(_same_shape(weights[name], passed.weights.get(name)) for name in weights):
@@ -319,4 +320,4 @@ def _error(expected: Array, found: Array | None, scale: float) -> float:
     if furthest == 0:
         return 0.0
     scale = max(float(numpy.abs(expected).max(initial=0.0)), scale)
-    return furthest / scale if scale else inf
+    return furthest / scale if scale and isfinite(furthest) else inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from cnnspec.verify.comparison import (
     DIRECTION_GATE,
     GRADIENT_ALLOWANCE,
     INEXACT_GATE,
+    SINGLE_GATE,
     STEP_GATE,
     UNIT,
     Comparison,
@@ -138,6 +140,14 @@ def test_a_layer_alone_is_at_fault_and_no_other(graph: Graph) -> None:
     assert {fault.path for fault in report.searches["toy-b"].faults} == {"relu0", "fc2"}
 
 
+def test_the_first_target_is_searched_too(graph: Graph) -> None:
+    report = run(graph, ("toy-a", "fc1", "scale"))
+    assert {row.target for row in report.rows if not row.verdict.ok} == {"toy-b"}
+    assert [fault.path for fault in report.searches["toy-a"].faults][:1] == ["fc1"]
+    assert report.searches["toy-b"].faults == ()
+    assert report.diagnostics[0].message == "toy-a has `fc1` wrong by itself (float64, evaluation)"
+
+
 def test_a_layer_that_cannot_run_alone(graph: Graph) -> None:
     report = run(graph, ("toy-b", "relu1", "hide-scale"), level="forward")
     assert report.searches["toy-b"].faults == ()
@@ -192,6 +202,11 @@ def test_certificates(graph: Graph) -> None:
     assert "THE TARGETS DO NOT AGREE" in page
     assert "toy-b has `relu0` wrong by itself" in page
     assert spec_hash(graph) != spec_hash(cnnspec.loads(SPEC.replace("dense(8)", "dense(9)")))
+    assert "| level | train, 2 steps |" in text
+    assert "| running variance | of each framework, converted |" in text
+    broken = run(graph, ("toy-b", "scores", "drop"), exact_training=True)
+    assert "toy-b: there is no output `scores` (every pass)" in as_markdown(broken)
+    assert "| running variance | of the spec (--exact-training) |" in as_markdown(broken)
 
 
 def test_report_as_json(graph: Graph) -> None:
@@ -285,8 +300,23 @@ def test_rounding_finds_what_is_zero_by_structure(norm: str) -> None:
     # Everything else moves by rounding alone: its own, some sums of it.
     rest = peaks.keys() - zero - {"gradient bn.weight"}  # which is near zero, by epsilon
     assert all(moved[name] < 1e-13 * peaks[name] for name in rest)
-    assert {"output output", "gradient image", "conv", "bn.running_mean", "bn.running_var"} <= moved.keys()
+    assert {"output output", "gradient input image", "conv", "bn.running_mean", "bn.running_var"} <= moved.keys()
     assert moved["output output"] < 1e-14
+
+
+def test_rounding_tells_an_input_from_a_weight_of_its_name() -> None:
+    spec = (
+        "model Twins {{ input {name}: 3x4x4\n input x: 3x8x8\n s = gamma: parameter([3, 1, 1], init = 1.0)\n"
+        " output y = (x + s) -> batch_norm -> conv(2, 1x1)\n output z = 1e-6 * {name} }}"
+    )
+    of: dict[str, dict[str, float]] = {}
+    for name in ("gamma", "other"):
+        graph = cnnspec.loads(spec.format(name=name))
+        runtime, model = runtime_for(graph)
+        inputs, cotangents = draw_inputs(graph, 3, 0), draw_cotangents(graph, 3, 0, training=True)
+        of[name] = rounding(runtime, model, graph, inputs, cotangents, training=True, seed=0)
+    assert of["gamma"]["gradient gamma"] == of["other"]["gradient gamma"]
+    assert of["gamma"].keys() == {name.replace("other", "gamma") for name in of["other"]}
 
 
 def test_rounding_finds_what_cancels_within_a_layer() -> None:
@@ -414,6 +444,17 @@ def test_a_fault_that_only_a_layer_alone_in_float32_shows(graph: Graph) -> None:
     assert {one["path"]: one["ok"] for one in data}["norm1"] is False
     # A batch norm is run in both modes, anything else in one.
     assert len(data) == 7 + 2
+
+
+def test_what_overflows_alone_in_float32_is_named() -> None:
+    layers = "near: dense(4) -> huge: scale_shift(1e300) -> far: scale_shift(1e-300)"
+    report = run(
+        cnnspec.loads(f"model Huge {{ input x: 2x3x3\n flatten -> {layers} }}"), targets=("reference", "toy-a")
+    )
+    assert not report.ok
+    assert [one.path for one in report.singles["toy-a"] if not one.output <= SINGLE_GATE] == ["huge"]
+    assert re.search(r"toy-a +4 of 4 \(4 kinds\) .* DISAGREES  huge\n", report.as_text())
+    assert "its output is of another shape, infinite or no number, and the gate is 1e-05" in report.as_text()
 
 
 def test_a_hidden_layer_is_judged_in_code_of_its_own(graph: Graph) -> None:
