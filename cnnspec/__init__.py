@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from cnnspec.api import build, check, compile, load, loads
+    from cnnspec.api import build, compile, load, loads
     from cnnspec.diagnostics import Diagnostic, SpecError
     from cnnspec.graph import Graph
 
@@ -23,7 +23,6 @@ _HOMES = {
     "Graph": "cnnspec.graph",
     "SpecError": "cnnspec.diagnostics",
     "build": "cnnspec.api",
-    "check": "cnnspec.api",
     "compile": "cnnspec.api",
     "load": "cnnspec.api",
     "loads": "cnnspec.api",
@@ -42,4 +41,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
 
 
-__all__ = ["Diagnostic", "Graph", "SpecError", "__version__", "build", "check", "compile", "load", "loads"]
+__all__ = ["Diagnostic", "Graph", "SpecError", "__version__", "build", "compile", "load", "loads"]

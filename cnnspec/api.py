@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cnnspec import loading
 from cnnspec.diagnostics import Diagnostic, SpecError
-from cnnspec.expand import expand
+from cnnspec.expand import Expansion, expand
 from cnnspec.facts.expectations import failed_claims
 from cnnspec.graph import Graph
-from cnnspec.shapes import Shape
+from cnnspec.shapes import Shape, show
 
 
 @dataclass(slots=True)
@@ -27,6 +28,18 @@ class Checked:
         return any(d.severity == "error" for d in self.diagnostics)
 
 
+class UnnamedShape(ValueError):
+    """A shape without a name, for a model with several inputs that are declared with different shapes."""
+
+    def __init__(self, shape: Shape, declared: Mapping[str, Shape]) -> None:
+        self.shape = shape
+        self.likely = min(declared, key=lambda name: abs(len(declared[name]) - len(shape)))
+        """The first input with the most similar number of axes."""
+        inputs = ", ".join(f"`{name}: {show(one)}`" for name, one in declared.items())
+        self.what = f"{show(shape)} does not say which input it is for, of {inputs}"
+        super().__init__(f'{self.what}: write `inputs={{"{self.likely}": ...}}`')
+
+
 def check(
     parsed: loading.Parsed,
     *,
@@ -36,23 +49,44 @@ def check(
 ) -> Checked:
     """Expand a model of a parsed spec and check its claims.
 
-    Claims are about the spec as it is written: with other parameters or inputs they are not checked.
+    Claims are about the spec as it is written: with other parameters or inputs they are not checked.  The shape of the
+    name "" is for every input without a shape of its own; raises `UnnamedShape` where those are declared with different
+    shapes.
     """
-    expansion = expand(parsed.files, parsed.sources, model=model or parsed.model, parameters=parameters, inputs=inputs)
+
+    def expanded(inputs: Mapping[str, Shape] | None) -> Expansion:
+        return expand(parsed.files, parsed.sources, model=model or parsed.model, parameters=parameters, inputs=inputs)
+
+    expansion = expanded(inputs)
+    if inputs and "" in inputs:
+        own = {name: shape for name, shape in inputs.items() if name}
+        if len(_declared(expansion, own)) > 1:
+            declared = _declared(expanded(own), own)
+            if any(shape != next(iter(declared.values())) for shape in declared.values()):
+                raise UnnamedShape(inputs[""], declared)
     diagnostics = expansion.diagnostics
     if expansion.graph is not None and expansion.expander is not None and not parameters and not inputs:
         diagnostics = diagnostics + failed_claims(expansion.graph, expansion.claims, expansion.expander)
     return Checked(expansion.graph, diagnostics, parsed.sources)
 
 
+def _declared(expansion: Expansion, besides: Container[str]) -> dict[str, Shape]:
+    """The shapes of a model's inputs but those, as far as its expansion came."""
+    if expansion.expander is None:
+        return {}
+    values, ports = expansion.expander.values, expansion.expander.model_inputs
+    return {port.name: values[port.value] for port in ports if port.name not in besides}
+
+
 def load(
-    spec: str, model: str | None = None, *, inputs: Mapping[str, Shape] | Shape | None = None, **parameters: Any
+    spec: str | Path, model: str | None = None, *, inputs: Mapping[str, Shape] | Shape | None = None, **parameters: Any
 ) -> Graph:
     """The graph of a spec: a path, or the name of a shipped network.
 
-    ``inputs`` replaces input shapes (channels first, no batch): one shape, or shapes by input name.  Other keywords are
-    the model's parameters, as in ``load("resnet50", classes=10)``.  Raises `SpecError` with every diagnostic where the
-    spec does not hold, and TypeError for a parameter that is no value of the language.
+    ``inputs`` replaces input shapes (channels first, no batch): one shape, or shapes by input name.  One shape is for
+    one input, or for several that are declared with equal shapes.  Other keywords are the model's parameters, as in
+    ``load("resnet50", classes=10)``.  Raises `SpecError` with every diagnostic where the spec does not hold, TypeError
+    for a parameter that is no value of the language, and ValueError where ``inputs`` must have names.
     """
     return load_text(loading.find(spec), model, inputs=inputs, **parameters)
 
@@ -72,11 +106,14 @@ def load_text(
     **parameters: Any,
 ) -> Graph:
     """The graph of a spec that was read; see `load`."""
-    shapes = {"": tuple(inputs)} if inputs is not None and not isinstance(inputs, Mapping) else inputs
-    checked = check(loading.parse_all(spec), model=model, parameters=parameters, inputs=shapes)
+    checked = check(loading.parse_all(spec), model=model, parameters=parameters, inputs=_by_name(inputs))
     if checked.graph is None or checked.failed:
         raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
     return checked.graph
+
+
+def _by_name(inputs: Mapping[str, Shape] | Shape | None) -> Mapping[str, Shape] | None:
+    return inputs if inputs is None or isinstance(inputs, Mapping) else {"": tuple(inputs)}
 
 
 def load_for_compiling(
@@ -94,6 +131,8 @@ def load_for_compiling(
     checked = check(parsed, model=model, parameters=parameters, inputs=inputs)
     if checked.graph is None or checked.failed:
         raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
+    if inputs and "" in inputs:  # with other parameters, inputs may be declared with different shapes
+        inputs = {port.name: checked.graph.shape(port.value) for port in checked.graph.inputs}
     probes = []
     for name, value in checked.graph.parameters.items():
         found: list[Graph] = []
@@ -122,11 +161,11 @@ def _extremes(value: Any) -> list[Any]:
 
 
 def compile(
-    spec: str | Graph,
+    spec: str | Path | Graph,
     backend: str = "torch",
     *,
     model: str | None = None,
-    inputs: Mapping[str, Shape] | None = None,
+    inputs: Mapping[str, Shape] | Shape | None = None,
     exact_training: bool = False,
     **parameters: Any,
 ) -> str:
@@ -135,7 +174,7 @@ def compile(
     ``spec`` is a path, the name of a shipped network, or a `Graph`.  Of a graph alone, every number is written out;
     from a spec, the model's parameters stay arguments where the target can carry them.  ``exact_training`` writes
     layers of the file's own where those of the framework train otherwise than the spec says: Keras's running variance.
-    Raises `SpecError`, and LookupError for an unknown backend.
+    ``inputs`` and the parameters are those of `load`.  Raises what `load` does, and LookupError for an unknown backend.
     """
     from cnnspec.backend import emitter as find_emitter
 
@@ -144,17 +183,17 @@ def compile(
         emitter = emitter.exact_training()
     if isinstance(spec, Graph):
         return emitter.emit(spec, [])
-    graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
+    graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=_by_name(inputs), parameters=parameters)
     return emitter.emit(graph, probes)
 
 
 def build(
-    spec: str | Graph,
+    spec: str | Path | Graph,
     backend: str = "torch",
     *,
     target: str | None = None,
     model: str | None = None,
-    inputs: Mapping[str, Shape] | None = None,
+    inputs: Mapping[str, Shape] | Shape | None = None,
     exact_training: bool = False,
     **parameters: Any,
 ) -> Any:
@@ -173,7 +212,9 @@ def build(
     if isinstance(spec, Graph):
         graph = spec
     else:
-        graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=inputs, parameters=parameters)
+        graph, probes = load_for_compiling(
+            loading.find(spec), model=model, inputs=_by_name(inputs), parameters=parameters
+        )
     gap = emitter.missing(where)
     if gap is not None:
         raise ImportError(gap)

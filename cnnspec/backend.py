@@ -220,11 +220,16 @@ def backend(name: str) -> Backend:
     known = backends()
     if name in known:
         return known[name]
-    near = nearest(name, known)
+    near = nearest(name, known) or [one for one in known if any(is_part(name, its) for its in known[one].targets)]
     raise LookupError(
         f"there is no backend `{name}`"
         + (f"; did you mean `{near[0]}`?" if near else f"; installed: {', '.join(known)}")
     )
+
+
+def is_part(word: str, target: str) -> bool:
+    """Whether a target has that word in its name: `jax` in ``keras-jax``."""
+    return word.casefold() in target.split("-")
 
 
 def emitter(name: str) -> Backend:

@@ -33,8 +33,9 @@ class Parsed:
     model: str | None
 
 
-def find(spec: str) -> Spec:
+def find(spec: str | Path) -> Spec:
     """Read a spec by path, by zoo name, or from standard input for `-`; raises `SpecError`."""
+    spec = str(spec)
     if spec == "-":
         return Spec(decode(sys.stdin.buffer.read(LARGEST_FILE + 1), "<stdin>"), "<stdin>", None, Path.cwd())
     path = Path(spec)
@@ -44,6 +45,13 @@ def find(spec: str) -> Spec:
     if network is not None:
         name = _name_in_zoo(network.path)
         return Spec(read(network.path, name), name, network.name, network.path.parent)
+    if "\n" in spec or "{" in spec:
+        raise _failure(
+            "unknown-spec",
+            "this is the text of a spec, and not a path or a name",
+            "<string>",
+            "in Python, give it to `cnnspec.loads`; on the command line, give `-` and the text as standard input",
+        )
     near = nearest(spec.casefold(), zoo.models())
     raise _failure(
         "unknown-spec",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ from typing_extensions import override
 
 from cnnspec.version import __version__
 
+ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 COMMANDS = (
     "check",
     "summary",
@@ -106,8 +109,16 @@ def application() -> None:
     """
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave as after Ctrl-C: other processes are ended, and files for the moment removed."""
+    raise SystemExit(128 + number)
+
+
 def run() -> int:
     """Run the command line of this process; its exit status."""
+    for number in ENDINGS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     for stream in (sys.stdout, sys.stderr):
         # Specs and paths may have what the terminal's encoding lacks.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -117,8 +128,10 @@ def run() -> int:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 0
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         # The reader is gone, as in `cnnspec list | head -1`, or the disk is full: what is left cannot be written.
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"error: {error}", err=True)
         status = 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -54,7 +54,7 @@ def command(
 
 def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | None, texts: list[str]) -> bool:
     """Check one spec, with all its models unless one is chosen; whether it failed."""
-    from cnnspec import api, loading
+    from cnnspec import loading
     from cnnspec.diagnostics import SpecError
     from cnnspec.expand import stands_alone
 
@@ -75,7 +75,7 @@ def _check(selection: Selection, style: str, reports: list[dict[str, Any]] | Non
     failed = False
     seen: set[tuple[str, Span]] = set()
     for name in names or [None]:
-        checked = api.check(parsed, model=name, parameters=selection.parameters, inputs=selection.inputs)
+        checked = selection.check(parsed, name)
         # What is wrong with a block is found again by every model that uses it.
         fresh = [d for d in checked.diagnostics if (d.code, d.span) not in seen]
         seen.update((d.code, d.span) for d in fresh)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from typing_extensions import override
 
 from cnnspec.cli.output import write_whole
 from cnnspec.cli.selection import select, takes_spec
 
 
+class BackendName(click.types.StringParamType):
+    """The name of a backend; where it is missing, those there are get told."""
+
+    @override
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        from cnnspec.backend import backends
+
+        return f"There are {', '.join(name for name, one in backends().items() if one.emits)}."
+
+
 @click.command("compile", short_help="Write the code for a framework.")
 @takes_spec
-@click.option("--backend", "-b", metavar="NAME", required=True, help="The target, such as torch or keras.")
+@click.option(
+    "--backend", "-b", metavar="NAME", type=BackendName(), required=True, help="The target, such as torch or keras."
+)
 @click.option(
     "--exact-training",
     is_flag=True,

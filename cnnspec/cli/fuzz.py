@@ -7,8 +7,12 @@ from pathlib import Path
 
 import click
 
+from cnnspec.cli.selection import separated
 
-@click.command("fuzz", short_help="Compare the frameworks on random networks.")
+
+@click.command(
+    "fuzz", short_help="Compare the frameworks on random networks.", context_settings={"allow_extra_args": True}
+)
 @click.option("--count", metavar="N", type=click.IntRange(min=1), help="How many networks; by default 100.")
 @click.option("--minutes", metavar="M", type=click.FloatRange(min=0, min_open=True), help="Stop after M minutes.")
 @click.option("--seed", metavar="S", type=click.IntRange(min=0), default=0, help="The first seed; by default 0.")
@@ -25,6 +29,7 @@ def command(
     Outputs, running statistics and gradients are compared, in evaluation and in training, in float64.  A seed names a
     network: `--seed 17 --count 1` repeats one.  Failures are made smaller before they are saved.
     """
+    given = separated(targets)
     from cnnspec.fuzz.generate import random_spec
 
     if show:
@@ -40,8 +45,7 @@ def command(
         if one.missing(target) is None and target != REFERENCE
     ]
     usual = [one.targets[0] for one in backends().values() if one.targets[0] in able]
-    names = [name.strip() for name in targets.split(",")] if targets is not None else usual
-    names = [name for name in names if name != REFERENCE]
+    names = [name for name in given or usual if name != REFERENCE]
     for name in names:
         if name not in able:
             raise click.UsageError(f"cannot run `{name}`; there is {', '.join(able) or 'no target'}")

@@ -39,13 +39,19 @@ def as_json(data: Any) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises a `click.UsageError` where it cannot be written."""
+def place_for(path: Path) -> Path:
+    """The place of a file to be written; raises a `click.UsageError` where there can be none."""
     target = path.resolve()
     if not target.parent.is_dir():
         raise click.UsageError(f"cannot write `{path}`: there is no folder `{path.parent}`")
     if target.is_dir():
         raise click.UsageError(f"cannot write `{path}`: it is a folder")
+    return target
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises a `click.UsageError` where it cannot be written."""
+    target = place_for(path)
     try:
         if target.exists() and not target.is_file():  # a device or a pipe, which must not be replaced by a file
             target.write_text(text, encoding="utf-8", newline="\n")

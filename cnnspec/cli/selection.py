@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -13,12 +14,17 @@ from typing_extensions import override
 from cnnspec.cli.output import complain
 
 if TYPE_CHECKING:
+    from cnnspec import api, loading
     from cnnspec.graph import Graph
     from cnnspec.shapes import Shape
     from cnnspec.syntax import tree
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NAMED_VALUE = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)(.*)", re.DOTALL)
+LIKE_A_SHAPE = re.compile(
+    r"\s*(?:([a-z_]\w*)\s*[:=])?[\s(]*([1-9]\d{0,8}(?:(?:\s*[,x*]\s*|\s+)[1-9]\d{0,8})*)[\s)]*", re.IGNORECASE
+)
+"""What may be meant as a shape: ``image:3, 64, 64``."""
 
 
 class Selection(NamedTuple):
@@ -31,15 +37,10 @@ class Selection(NamedTuple):
 
     def load(self) -> Graph:
         """The checked graph; warnings go to standard error.  Raises `SpecError`."""
-        from cnnspec import api, loading
+        from cnnspec import loading
         from cnnspec.diagnostics import SpecError
 
-        checked = api.check(
-            loading.parse_all(loading.find(self.spec)),
-            model=self.model,
-            parameters=self.parameters,
-            inputs=self.inputs,
-        )
+        checked = self.check(loading.parse_all(loading.find(self.spec)), self.model)
         if checked.graph is None or checked.failed:
             raise SpecError(checked.diagnostics, checked.sources)
         complain(checked.diagnostics, checked.sources)
@@ -49,9 +50,32 @@ class Selection(NamedTuple):
         """The checked graph, and expansions with other values of its parameters, which show what follows them."""
         from cnnspec import api, loading
 
-        return api.load_for_compiling(
-            loading.find(self.spec), model=self.model, parameters=self.parameters, inputs=self.inputs
-        )
+        with _asking_for_names():
+            return api.load_for_compiling(
+                loading.find(self.spec), model=self.model, parameters=self.parameters, inputs=self.inputs
+            )
+
+    def check(self, parsed: loading.Parsed, model: str | None) -> api.Checked:
+        """Check a model of the parsed spec, with the parameters and inputs of the command line."""
+        from cnnspec import api
+
+        with _asking_for_names():
+            return api.check(parsed, model=model, parameters=self.parameters, inputs=self.inputs)
+
+
+@contextmanager
+def _asking_for_names() -> Iterator[None]:
+    """Turn a shape that must say which input it is for into wrong usage."""
+    from cnnspec.api import UnnamedShape
+    from cnnspec.shapes import show
+
+    try:
+        yield
+    except UnnamedShape as error:
+        import shlex
+
+        given = shlex.quote(f"{error.likely}={show(error.shape)}")
+        raise click.UsageError(f"{error.what}: write `--input {given}`") from None
 
 
 class BadValue(click.ClickException):
@@ -197,8 +221,27 @@ def _shapes(inputs: tuple[str, ...]) -> dict[str, Shape]:
         name, text = match.groups() if match else ("", given)
         if name in shapes:
             raise click.UsageError(f"`--input {name + '=' if name else ''}` is given twice")
-        shapes[name] = _shape(text)
+        try:
+            shapes[name] = _shape(text)
+        except BadValue:
+            match = LIKE_A_SHAPE.fullmatch(given)
+            if match is None:
+                raise
+            meant = (f"{match[1]}=" if match[1] else "") + "x".join(re.findall(r"\d+", match[2]))
+            raise click.UsageError(f"write `--input {meant}`, not `--input {given}`") from None
     return shapes
+
+
+def separated(targets: str | None) -> list[str] | None:
+    """The names in ``--targets A,B``.
+
+    For a command that allows extra arguments: they are refused here, since they may be targets behind blanks.
+    """
+    extra = click.get_current_context().args
+    if extra:
+        why = "; targets have commas and no blanks between them: `--targets torch,keras-jax`" if targets else ""
+        raise click.UsageError(f"there is an argument too many, `{extra[0]}`{why}")
+    return [name.strip() for name in targets.split(",") if name.strip()] if targets is not None else None
 
 
 def _shape(text: str) -> Shape:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnnspec.cli.output import as_json, wants_colour, write_whole
-from cnnspec.cli.selection import as_json_option, select, takes_spec
+from cnnspec.cli.output import as_json, place_for, wants_colour, write_whole
+from cnnspec.cli.selection import as_json_option, select, separated, takes_spec
 
 if TYPE_CHECKING:
     from cnnspec.verify import Level
@@ -19,7 +19,7 @@ BAR = 12
 """How many cells the bar of a target has."""
 
 
-@click.command("verify", short_help="Compare the frameworks' results.")
+@click.command("verify", short_help="Compare the frameworks' results.", context_settings={"allow_extra_args": True})
 @takes_spec
 @click.option("--targets", metavar="A,B,...", help="What to compare, the reference first: torch,keras-jax; or all.")
 @click.option(
@@ -54,13 +54,15 @@ def command(
     as_data: bool,
 ) -> None:
     """Run a network on every installed framework with the same weights and inputs, and compare the results."""
+    names = separated(targets)
     from cnnspec.verify import Unverifiable, as_html, as_markdown, verify
 
     writers = {".md": as_markdown, ".html": as_html}
-    if certificate is not None and certificate.suffix not in writers:
-        raise click.BadParameter("a certificate is a file that ends in .md or .html", param_hint="--certificate")
+    if certificate is not None:
+        if certificate.suffix not in writers:
+            raise click.BadParameter("a certificate is a file that ends in .md or .html", param_hint="--certificate")
+        place_for(certificate)  # before the work
     selection = select(spec, model, settings, inputs)
-    names = [name.strip() for name in targets.split(",")] if targets is not None else None
     graph, probes = selection.load_with_probes()
     try:
         report = verify(

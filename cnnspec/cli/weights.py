@@ -90,15 +90,14 @@ def _variant(selection: Selection, changes: Mapping[str, Any]) -> Graph | None:
     if selection.spec == "-":
         return None
     try:
-        parsed = loading.parse_all(loading.find(selection.spec))
-    except SpecError:
+        checked = api.check(
+            loading.parse_all(loading.find(selection.spec)),
+            model=selection.model,
+            parameters={**selection.parameters, **changes},
+            inputs=selection.inputs,
+        )
+    except (SpecError, api.UnnamedShape):
         return None
-    checked = api.check(
-        parsed,
-        model=selection.model,
-        parameters={**selection.parameters, **changes},
-        inputs=selection.inputs,
-    )
     return None if checked.failed else checked.graph
 
 

@@ -34,9 +34,13 @@ from cnnspec.graph import Node, Plain, Scope, plain, plain_names
 from cnnspec.initialisers import Initialiser
 from cnnspec.layers import LAYERS
 from cnnspec.layers.base import Layer, RuleError, Says, Weight
+from cnnspec.layers.convolution import Conv
+from cnnspec.layers.elsewhere import argument_help
 from cnnspec.shapes import Dim, Shape, Symbolic, UnknownSize, show
 from cnnspec.syntax import tree
 
+LARGE_KERNEL = 16
+"""From here on a kernel may be a number of filters."""
 MOST_LAYERS = 200_000
 MOST_VALUES = 400_000
 MOST_AXES = 16
@@ -50,6 +54,7 @@ LONGEST_LABEL = 200
 LONGEST_KEPT_LIST = 1000
 LONGEST_SHOWN_PATH = 60
 OPERATORS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+UNAPPLIED = "a layer gives a value where it is applied to one, as in `a = x -> conv(...)`"
 LABEL_PART = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -205,6 +210,11 @@ class Application(Expressions):
                 tensors += given.value if isinstance(given.value, list | tuple) else [given.value]
             else:
                 positional.append(given)
+        if tensors and isinstance(function, LayerValue) and function.layer.inputs[1] != 1:
+            for given in positional:
+                if isinstance(given.value, LayerValue | BlockValue):
+                    what = f"{describe(function)} takes values, and this is {describe(given.value)}"
+                    raise Problem("bad-argument", what, given.span, help=UNAPPLIED)
         merged = self._merge(function, positional, named)
         if merged is None:
             return UNKNOWN
@@ -243,12 +253,13 @@ class Application(Expressions):
         for text, (name, given) in named.items():
             if text not in known:
                 near = nearest(text, known)
+                elsewhere = argument_help(text, known) if isinstance(function, LayerValue) else ""
                 problems.append(
                     Problem(
                         "unknown-argument",
                         f"{describe(function)} has no argument `{text}`",
                         name.span,
-                        help=f"did you mean `{near[0]}`?" if near else signature_help(function),
+                        help=f"did you mean `{near[0]}`?" if near else elsewhere or signature_help(function),
                     )
                 )
             elif text in taken:
@@ -325,7 +336,9 @@ class Application(Expressions):
             "type-mismatch",
             f"cannot apply `{symbol}` to {describe(left)} and {describe(right)}",
             span,
-            help="values of the network take + - * / with each other and with numbers"
+            help=UNAPPLIED
+            if isinstance(number, LayerValue | BlockValue) or isinstance(tensor, LayerValue | BlockValue)
+            else "values of the network take + - * / with each other and with numbers"
             if symbol != "/"
             else "values of the network can be divided by each other and by numbers",
         )
@@ -433,6 +446,8 @@ class Application(Expressions):
                 help=_inputs_help(layer.kind, least, most, len(inputs)),
             )
         shapes = tuple(value.shape for value in inputs)
+        if isinstance(layer, Conv):
+            self._warn_of_channels_as_filters(layer, shapes[0], span)
         try:
             facts = self._facts_of(layer, shapes, span)
         except RuleError as error:
@@ -471,6 +486,22 @@ class Application(Expressions):
             )
         )
         return results[0] if len(results) == 1 else results
+
+    def _warn_of_channels_as_filters(self, layer: Conv, shape: Shape, span: Span) -> None:
+        """Warn of what looks like (channels in, channels out, kernel), as in PyTorch."""
+        kernel, stride = layer.kernel, layer.stride
+        if isinstance(kernel, int) and kernel >= LARGE_KERNEL and stride != 1 and (layer.filters,) == shape[:1]:
+            size = "x".join([str(kernel)] * (len(shape) - 1))
+            steps = stride if isinstance(stride, int) else show(stride)
+            self.report(
+                Diagnostic(
+                    "channels-as-filters",
+                    f"this has {layer.filters} filters of {size}, with a stride of {steps}",
+                    span,
+                    severity="warning",
+                    help=f"the input's channels are known; write filters and kernel: `conv({kernel}, {steps})`",
+                )
+            )
 
     def _facts_of(self, layer: Layer, shapes: tuple[Shape, ...], span: Span) -> LayerFacts:
         """What the layer makes of these shapes.  Raises `RuleError`, `UnknownSize` and `Problem`."""
@@ -625,13 +656,14 @@ class Application(Expressions):
         finally:
             del self.active[outer:]
         wanted = len(inner.inputs)
+        dots = ["..."] if what.arguments else []
         if inner.declared and wanted and wanted != len(inputs):
             raise Problem(
                 "wrong-inputs",
                 f"`{definition.name.text}` takes {_count(wanted, wanted)}, and this is {len(inputs)}",
                 span,
                 notes=((inner.input_span or definition.name.span, "its inputs"),),
-                help=f"write `{definition.name.text}({', '.join(name for name, _ in inner.inputs)})`"
+                help=f"write `{definition.name.text}({', '.join([*(name for name, _ in inner.inputs), *dots])})`"
                 if wanted > 1
                 else "combine them first, as in `a + b` or `concat(a, b)`",
             )

@@ -394,7 +394,7 @@ class Expander(Application):
                 "not-a-list",
                 f"a loop runs over a list, not over {describe(values)}",
                 s.iterable.span,
-                help="to count, write `for i in range(4)`",
+                help=f"to count, write `for i in range({_count_of(s.iterable, values)})`",
             )
         outer = frame.items
         turns: list[tuple[dict[str, Any], list[Item]]] = []
@@ -468,9 +468,10 @@ class Expander(Application):
             raise self._no_input(None)
         if self.has_errors:
             return None
-        if not frame.outputs and not frame.items:
+        if self.node_count == 0:
             raise Problem("no-output", f"the model `{name}` computes nothing", span, help="add layers after its input")
         ports = self._ports(frame, span)
+        self._check_result(frame, ports, name, span)
         root = Scope.model_construct(
             path="",
             label="",
@@ -518,6 +519,26 @@ class Expander(Application):
                     + (f", or choose a model that derives from it: {', '.join(derived[:6])}" if derived else ""),
                 )
             )
+
+    def _check_result(self, frame: Frame, ports: Sequence[Port], name: str, span: Span) -> None:
+        """Refuse a model whose flow ends where it began, as bindings do not move it."""
+        if all(output.auxiliary for output in frame.outputs):
+            bound = [
+                text
+                for text, value in frame.names.items()
+                if isinstance(value, Tensor) and value.number not in self._input_spans
+            ]
+            for port in ports:
+                if not port.auxiliary and port.value in self._input_spans:
+                    raise Problem(
+                        "no-output",
+                        f"the result of the model `{name}` is its input, unchanged",
+                        span,
+                        notes=((self._input_spans[port.value], "this flows to the end"),),
+                        help=f"what is bound to a name does not flow; end with `{bound[-1]}`"
+                        if bound
+                        else "put a layer, or a value, at its end",
+                    )
 
     def _ports(self, frame: Frame, span: Span) -> tuple[Port, ...]:
         """The outputs of the model, each with a name of its own."""
@@ -569,6 +590,11 @@ class Expander(Application):
                         help="use it or remove it",
                     )
                 )
+
+
+def _count_of(e: tree.Expression, value: Any) -> str:
+    """How to write a number of turns that a loop was meant to have."""
+    return e.text if isinstance(e, tree.Name) else str(value) if type(value) is int else "4"
 
 
 class _Changes(NamedTuple):

@@ -25,6 +25,7 @@ from cnnspec.expand.values import (
     Unknown,
     describe,
 )
+from cnnspec.graph import Node, Scope
 from cnnspec.layers import LAYERS
 from cnnspec.layers.elsewhere import layer_called
 from cnnspec.shapes import Symbolic, UnknownSize, product
@@ -55,6 +56,10 @@ ORDER: dict[str, Callable[[Any, Any], bool]] = {
 AXES = {2: ("channels", "length"), 3: ("channels", "height", "width"), 4: ("channels", "depth", "height", "width")}
 
 
+PYTHON = {"True": "true", "False": "false"}
+"""Words of Python by those of a spec."""
+
+
 def built_in(name: str) -> bool:
     """Whether a name means something wherever nothing else has it."""
     return name in LAYERS or name in INITIALISERS or name in FUNCTIONS or name in words()
@@ -63,7 +68,7 @@ def built_in(name: str) -> bool:
 def unknown_name(name: tree.Name, visible: Iterable[str]) -> Problem:
     """The error of a name that means nothing; ``visible`` are those that do, beside what is built in."""
     visible = list(visible)
-    meant = None if nearest(name.text, visible) else layer_called(name.text)
+    meant = PYTHON.get(name.text) or (None if nearest(name.text, visible) else layer_called(name.text))
     meant = meant or next(iter(nearest(name.text, [*visible, *LAYERS, *FUNCTIONS, *words()])), None)
     return Problem(
         "unknown-name",
@@ -296,6 +301,13 @@ class Expressions(ABC):
             return Function(name)
         if name in words():
             return name
+        if any(isinstance(item, Node | Scope) and item.label == name for item in frame.items):
+            raise Problem(
+                "unknown-name",
+                f"`{name}` is the label of a layer, and not of what it gives",
+                e.span,
+                help=f"bind that to a name, as in `y = x -> {name}: ...`",
+            )
         raise unknown_name(e, [*frame.visible(), *self.definitions])
 
     def truth(self, e: tree.Expression, frame: Frame) -> bool | None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cnnspec.diagnostics import Diagnostic, Span
 from cnnspec.expand.expressions import built_in, unknown_name
+from cnnspec.layers import LAYERS
 from cnnspec.syntax import tree
 
 
@@ -22,14 +23,20 @@ class UnusedName(NamedTuple):
 def unused_names(file: tree.File) -> list[UnusedName]:
     """The names of each definition that nothing in it reads; a leading underscore silences the warning."""
     found = []
+    blocks = {definition.name.text for definition in file.definitions}
     for definition in file.definitions:
         bound: dict[str, Span] = {parameter.name.text: parameter.name.span for parameter in definition.parameters}
         read: set[str] = set()
+        unapplied: set[str] = set()
         for part in _parts((definition.body, definition.base)):
             match part:
                 case tree.Binding() | tree.For():
                     targets = part.targets if isinstance(part, tree.Binding) else part.names
                     bound |= {target.text: target.span for target in targets if target.text not in bound}
+                    value = part.value if isinstance(part, tree.Binding) else None
+                    made = value.function if isinstance(value, tree.Call) else value
+                    if isinstance(made, tree.Name) and made.text in {*LAYERS, *blocks}:
+                        unapplied |= {target.text for target in targets}
                 case tree.Name():
                     read.add(part.text)
         for parameter in definition.parameters:
@@ -38,6 +45,8 @@ def unused_names(file: tree.File) -> list[UnusedName]:
         for name, span in bound.items():
             if name not in read and not name.startswith("_"):
                 help = f"remove it, or call it `_{name}` to keep it"
+                if name in unapplied:
+                    help = f"this is a layer that is applied to nothing; to apply it and name it, write `{name}: ...`"
                 warning = Diagnostic("unused-name", f"`{name}` is never used", span, help=help, severity="warning")
                 found.append(UnusedName(name, warning))
     return found

@@ -69,6 +69,8 @@ NonNegative = Annotated[int, Field(strict=True, ge=0), Says("a whole number of a
 Whole = Annotated[int, Field(strict=True), Says("a whole number")]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False), Says("a number")]
 PositiveReal = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False), Says("a number above 0")]
+Epsilon = Annotated[float, Field(strict=True, gt=0, lt=0.5), Says("a number above 0 and below 0.5, as in 1e-5")]
+"""Bounded, so that a number of channels, which PyTorch's norms take first, is none."""
 NonNegativeReal = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False), Says("a number of at least 0")]
 Probability = Annotated[float, Field(strict=True, ge=0, lt=1), Says("a number of at least 0 and below 1")]
 Share = Annotated[float, Field(strict=True, ge=0, le=1), Says("a number from 0 to 1")]
@@ -252,7 +254,8 @@ def per_axis(layer: Layer, argument: str, value: int | tuple[int, ...], rank: in
         raise RuleError(
             f"`{argument}` has {len(value)} sizes, and the input has {rank} spatial {'axis' if rank == 1 else 'axes'}",
             argument=argument,
-            help=f"write one number for all axes, or {rank}",
+            help=f"write one number for all axes, or {rank}"
+            + ("; the batch is no part of a shape" if rank == len(value) + 1 else ""),
         )
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import cache
 
 from cnnspec.diagnostics import folded
@@ -34,9 +35,33 @@ NAMES: dict[str, tuple[str, ...]] = {
     "upsample": ("up_sampling", "resize", "resizing", "interpolate"),
     "pixel_shuffle": ("depth_to_space",),
     "concat": ("cat", "concatenate"),
+    "leaky_relu": ("lrelu",),
     "silu": ("swish",),
 }
 """By the layer's keyword.  Case, underscores and a number of dimensions at the end do not matter."""
+
+
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "filters": ("out_channels",),
+    "units": ("out_features",),
+    "rate": ("p",),
+    "axis": ("dim",),
+    "bias": ("use_bias",),
+}
+"""By the argument's name."""
+
+IMPLIED = ("in_channels", "in_features", "num_features", "normalized_shape", "input_shape", "input_dim", "inplace")
+"""Arguments that no layer needs here."""
+
+
+def argument_help(name: str, known: Collection[str]) -> str:
+    """What to write for an argument called so elsewhere, of a layer that takes those in ``known``; empty if unknown."""
+    meant = next((own for own, names in ARGUMENTS.items() if name in names and own in known), None)
+    if meant is not None:
+        return f"did you mean `{meant}`?"
+    if name in ("activation", "act"):
+        return "an activation is a layer of its own, behind this one: `-> relu`"
+    return "leave it out: what is computed is known without it" if name in IMPLIED else ""
 
 
 def layer_called(name: str) -> str | None:

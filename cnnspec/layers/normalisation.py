@@ -12,6 +12,7 @@ from cnnspec.initialisers import ONES, ZEROS
 from cnnspec.layers.base import (
     EVERYTHING,
     Dim,
+    Epsilon,
     Flag,
     NonNegativeReal,
     Positive,
@@ -75,7 +76,7 @@ class BatchNorm(Normalisation):
     Example: on 64x56x56, ``batch_norm`` has 128 trainable parameters and 128 running statistics.
     """
 
-    eps: PositiveReal = 1e-5
+    eps: Epsilon = 1e-5
     momentum: Share = 0.1
     affine: Flag = True
     scale: Flag = True
@@ -114,7 +115,7 @@ class LayerNorm(Normalisation):
     """
 
     axes: Literal["channels", "all"] = "channels"
-    eps: PositiveReal = 1e-5
+    eps: Epsilon = 1e-5
     affine: Flag = True
 
     @override
@@ -153,7 +154,7 @@ class GroupNorm(Normalisation):
     """
 
     groups: Positive
-    eps: PositiveReal = 1e-5
+    eps: Epsilon = 1e-5
     affine: Flag = True
 
     @override
@@ -194,7 +195,7 @@ class InstanceNorm(Normalisation):
     Example: on 32x256x256, ``instance_norm(affine = true)`` has 64 parameters.
     """
 
-    eps: PositiveReal = 1e-5
+    eps: Epsilon = 1e-5
     affine: Flag = False
 
     @override

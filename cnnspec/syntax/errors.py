@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import lark
 
-from cnnspec.diagnostics import Diagnostic, Span
+from cnnspec.diagnostics import Diagnostic, Span, nearest
 from cnnspec.syntax.parse import RESERVED
 
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
@@ -72,6 +72,15 @@ class _Stop:
     def tail(self) -> str:
         """The last of `before`, short enough to be searched by any pattern."""
         return self.before[-500:]
+
+    @cached_property
+    def line_start(self) -> int:
+        return self.position - len(self.before)
+
+    @cached_property
+    def line(self) -> str:
+        """The line of the place without a comment at its end, short enough to be searched by any pattern."""
+        return re.split(r"[#\n]", self.text[self.line_start : self.line_start + 500], maxsplit=1)[0].rstrip()
 
     @cached_property
     def open_brackets(self) -> list[_Bracket]:
@@ -152,6 +161,9 @@ _INSTEAD: Final = {
 
 
 def _character(stop: _Stop) -> Diagnostic:
+    comment = _comment(stop)
+    if comment:
+        return comment
     sign = stop.text[stop.position]
     if sign == '"':
         return _string(stop)
@@ -182,6 +194,19 @@ def _string(stop: _Stop) -> Diagnostic:
 
 
 # ---------------------------------------------------------------------------------------------------- likely slips
+
+
+_COMMENT: Final = re.compile(r"\n/[/*]|/\n\*|(?P<late>//)[ \t]*\w+(?:[ \t]+\n\w|\n')")
+"""A comment of other languages.  The line break marks the place: behind a value, ``//`` and a word are a division."""
+
+
+def _comment(stop: _Stop) -> Diagnostic | None:
+    match = _COMMENT.search(f"{stop.tail}\n{stop.text[stop.position : stop.position + 2]}")
+    if match is None or (match["late"] and stop.innermost in ("(", "[")):
+        return None
+    sign = match[0].replace("\n", "")[:2]
+    place = stop.span(stop.position - len(stop.tail) + match.start(), 2)
+    return Diagnostic("unexpected-token", f"`{sign}` begins no comment", place, help="comments begin with `#`")
 
 
 def _brackets(stop: _Stop) -> Diagnostic | None:
@@ -258,6 +283,63 @@ def _suspect(stop: _Stop) -> _Bracket | None:
     return None
 
 
+_PYTHON: Final = "a spec is no Python program: it begins with"
+_FOREIGN: Final = tuple(
+    (re.compile(rf"(?:^|[{{}}])[ \t]*{pattern}"), help)
+    for pattern, help in (
+        (
+            r"(?P<word>return)[ \t]+(?P<value>[A-Za-z_]\w*)(?:$|[ \t]*\})",
+            r"what flows at the end of a body is its output: write `\g<value>`, or `output \g<value>`",
+        ),
+        (
+            r"(?P<word>return)[ \t]+\w",
+            "write `output` instead; without one, the output is what flows at the end of the body",
+        ),
+        (r"(?P<word>el(?:se?)?if)\b.*[{:]$", "write `} else if ... {`, on one line"),
+        (r"(?P<word>import|include|from)[ \t]+[\"'](?P<path>[^\"']+)[\"']", r'write `use "\g<path>"`'),
+        (r"(?P<word>class)[ \t]+(?P<name>[A-Za-z_]\w*)", rf"{_PYTHON} `model \g<name> {{`"),
+        (r"(?P<word>import|from|def)[ \t]+[A-Za-z_.]", f"{_PYTHON} `model Name {{ ... }}`"),
+    )
+)
+"""What begins a statement in other languages, and what to write instead."""
+
+
+def _foreign(stop: _Stop) -> Diagnostic | None:
+    for pattern, help in _FOREIGN:
+        match = pattern.search(stop.line)
+        if match and stop.line_start + match.start("word") <= stop.position:
+            place = stop.span(stop.line_start + match.start("word"), len(match["word"]))
+            message = f"`{match['word']}` is no word of the language"
+            return Diagnostic("unexpected-token", message, place, help=match.expand(help))
+    return None
+
+
+_INPUT: Final = re.compile(r"(?:^|[{}])[ \t]*(?P<word>input)\b[ \t]*(?P<name>[A-Za-z_]\w*)?(?P<shape>[^}]*)")
+_SIZES: Final = re.compile(r"[ \t=:({[]*[0-9]+(?:[ \t,*xX]+[0-9]+)*[ \t,)\]]*")
+
+
+def _input(stop: _Stop) -> Diagnostic | None:
+    """The declaration of an input, in one of the many ways that sizes are written elsewhere."""
+    line = _INPUT.search(stop.line)
+    place = stop.position - stop.line_start
+    if not line or not line.start("word") <= place < line.end() or stop.innermost in ("(", "["):
+        return None
+    name = line["name"] or "image"
+    if name in RESERVED:
+        return None
+    help = f"as in `input {name}: 3x32x32`, or `[3, height, width]` with names; each input has a line of its own"
+    if _SIZES.fullmatch(line["shape"]):
+        help = f"write `input {name}: {'x'.join(re.findall('[0-9]+', line['shape']))}`"
+    elif stop.found not in ("=", ",", "x"):
+        return None
+    message = "the shape of an input is one value"
+    if not line["name"]:
+        message = "this input has no name"
+    elif "_COLON" in stop.accepts:
+        message = "the shape of an input stands behind a `:`"
+    return stop.error("unexpected-token", message, help=help)
+
+
 def _number(stop: _Stop) -> Diagnostic | None:
     """``3xH``, ``64px``, ``0x``: letters that follow a number without a space; ``.5`` and ``1.``."""
     before = re.search(r"(?<![A-Za-z_])[0-9](?:[0-9_.]|x[0-9])*$", stop.tail)
@@ -296,6 +378,10 @@ def _top(stop: _Stop) -> Diagnostic | None:
         help = "put it into the braces of a `model Name { ... }`"
         if stop.found == "{":
             help = "a body begins on the line of its name: `model Name {`"
+        near = nearest(stop.found, ("model", "block", "use"))
+        if near and re.match(r"\w+[ \t]+[\w\"']", stop.line[len(stop.before) :]):
+            message = f"{stop.shown} begins no definition"
+            return stop.error("misplaced-statement", message, help=f"did you mean `{near[0]}`?")
         return stop.error("misplaced-statement", f"{stop.shown} stands outside every block and model", help=help)
     return None
 
@@ -410,7 +496,10 @@ def _two_values(stop: _Stop) -> Diagnostic | None:
 
 
 _SLIPS: Final[tuple[Callable[[_Stop], Diagnostic | None], ...]] = (
+    _comment,
     _brackets,
+    _foreign,
+    _input,
     _number,
     _else,
     _definition,

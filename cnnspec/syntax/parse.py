@@ -429,6 +429,9 @@ class _Builder:
         label = self.label(token)
         span = label.span.to(value.span)
         if isinstance(value, _NO_LAYERS):
+            if token == "input":
+                shape = "x".join(map(str, value.sizes)) if isinstance(value, DimsLiteral) else "3x32x32"
+                _refuse("unexpected-token", "this input has no name", label.span, help=f"as in `input image: {shape}`")
             _refuse(
                 "label-without-layer",
                 "a label names a layer, and this is none",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from cnnspec.backend import Backend, backends
+from cnnspec.backend import Backend, backends, is_part
 from cnnspec.diagnostics import nearest
 from cnnspec.graph import Graph
 from cnnspec.shapes import Symbolic, show
@@ -32,8 +32,8 @@ from cnnspec.verify.processes import run
 from cnnspec.verify.report import CourseRow, Report, Row, SlopeRow, Target, Unfinished
 
 SMALLEST_BATCH = 2
-ALL = ("all",)
-"""In place of targets: everything that can run."""
+ALL = "all"
+"""Among targets: everything else that can run."""
 
 
 class Unverifiable(Exception):
@@ -58,7 +58,8 @@ def verify(
     """Run a network on several targets, each in a process of its own, and compare all of them with the first.
 
     ``targets`` are names such as ``keras-jax``; left out, the first one of each installed backend that can run, those
-    before all others that have no code and evaluate the network by definition; ``["all"]`` is every one that can run.
+    before all others that have no code and evaluate the network by definition; ``"all"`` among them is every other one
+    that can run.
     ``level`` is how far the comparison goes, ``steps`` how many steps of training the last level has.
     ``sources`` has source to check in place of what a backend would emit, by the backend's name.  ``timeout`` is for
     each target, in seconds.  ``exact_training`` checks what `Backend.exact_training` emits, and demands the spec's
@@ -79,8 +80,10 @@ def verify(
             raise Unverifiable(
                 f"the input `{port.name}` is {show(shape)}: give it a size to run at, as in `--input 3x64x64`"
             )
-    if steps < 1:
+    if level == "train" and steps < 1:
         raise Unverifiable(f"there is nothing to compare after {steps} steps of training")
+    if not timeout > 0:
+        raise Unverifiable(f"nothing ends within {timeout:g} seconds")
     chosen = _choose(targets)
     emitted = {
         one.name: sources[one.name]
@@ -260,29 +263,27 @@ def _choose(wanted: Sequence[str] | None) -> dict[str, Backend]:
     # What evaluates the definition itself goes first, and so is what the others are compared with.
     ranked = sorted(backends().values(), key=lambda one: (one.emits, not one.yardstick))
     owners = {target: one for one in ranked for target in one.targets}
-    if wanted is None or tuple(wanted) == ALL:
-        chosen: dict[str, Backend] = {}
-        absent = {}
+    chosen: dict[str, Backend] = {}
+    for target in [] if wanted is None else [target for target in wanted if target != ALL]:
+        if target not in owners:
+            named = next((one.targets for one in ranked if one.name == target.casefold()), ())
+            parts = [one for one in owners if is_part(target, one)]
+            near = [*named, *parts, *nearest(target, [*owners, ALL])]
+            raise Unverifiable(
+                f"there is no target `{target}`; "
+                + (f"did you mean `{near[0]}`?" if near else f"known: {', '.join(owners)}")
+            )
+        what = owners[target].missing(target)
+        if what is not None:
+            raise Unverifiable(f"cannot run {target}: {what}")
+        chosen[target] = owners[target]
+    hint = ""
+    if wanted is None or ALL in wanted:
         for one in ranked:
             missing = {target: one.missing(target) for target in one.targets}
             ready = [target for target, what in missing.items() if what is None]
-            chosen.update(dict.fromkeys(ready if wanted else ready[:1], one))
-            if not ready:
-                absent.update(missing)
-        hint = "".join(f"; cannot run {target}: {what}" for target, what in absent.items())
-    else:
-        for target in wanted:
-            if target not in owners:
-                near = nearest(target, owners)
-                raise Unverifiable(
-                    f"there is no target `{target}`; "
-                    + (f"did you mean `{near[0]}`?" if near else f"known: {', '.join(owners)}")
-                )
-            what = owners[target].missing(target)
-            if what is not None:
-                raise Unverifiable(f"cannot run {target}: {what}")
-        chosen = {target: owners[target] for target in wanted}
-        hint = ""
+            chosen |= dict.fromkeys(ready if wanted else ready[:1], one)
+            hint += "" if ready else "".join(f"; cannot run {target}: {what}" for target, what in missing.items())
     if len(chosen) < 2:
         able = f"only {next(iter(chosen))}" if chosen else "nothing"
         raise Unverifiable(f"a cross-check compares at least two targets, and there is {able}{hint}")

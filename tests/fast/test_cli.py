@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import stat
 import subprocess
 import sys
@@ -210,6 +212,37 @@ def test_set_and_input(spec: Path) -> None:
     assert "[1, H, W]" in run("check", "-", "--input", "[1, H, W]", input="model A {\ninput x: 1x8x8\nrelu\n}").stdout
 
 
+VOICE = """\
+model Voice(size = 16) {
+    input wave: 1x16000
+    input speaker: size
+
+    sound = wave -> conv(4, 400, stride = 160) -> flatten
+    concat(sound, speaker) -> dense(3)
+}
+"""
+TWINS = "model Twins(size = 32) {\n    input a: [3, size]\n    input b: 3x32\n    a - b -> flatten -> dense(3)\n}\n"
+
+
+@pytest.mark.parametrize("command", [["check"], ["summary"], ["compile", "-b", "torch"]])
+def test_a_shape_must_say_which_input_it_is_for(command: list[str], tmp_path: Path) -> None:
+    voice = write(tmp_path, VOICE)
+    result = run(*command, voice, "--input", "1x4000")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "1x4000 does not say which input it is for, of `wave: 1x16000`, `speaker: 16`" in result.stderr
+    assert "write `--input wave=1x4000`" in result.stderr
+    assert "write `--input speaker=8`" in run(*command, voice, "--input", "8").stderr
+    assert "write `--input 'wave=[1, T]'`" in run(*command, voice, "--input", "[1, T]").stderr
+    assert run(*command, voice, "--input", "1x4000", "--input", "speaker=8").exit_code == 0
+
+
+def test_a_shape_for_all_inputs(tmp_path: Path) -> None:
+    twins = write(tmp_path, TWINS)
+    assert run("check", twins, "--input", "3x8").stdout.startswith("Twins(size = 32): a 3x8, b 3x8 -> 3\n")
+    assert run("check", twins, "--set", "size=16", "--input", "3x8").exit_code == 2
+    assert "a 3x8, b 3x8" in run("compile", "-b", "torch", twins, "--input", "3x8").stdout
+
+
 def test_a_setting_can_be_a_layer() -> None:
     text = "model A(act = relu) {\n    input x: 8\n    act\n}\n"
     assert "leaky_relu" in run("summary", "-", "--set", "act=leaky_relu", input=text).stdout
@@ -231,6 +264,12 @@ def test_a_setting_can_be_a_layer() -> None:
         (["--input", "3x0x8"], "sizes of at least 1"),
         (["--input", "[1, 2.5]"], "sizes of at least 1"),
         (["--input", "3x8x8", "--input", "1x8x8"], "given twice"),
+        (["--input", "3,64,64"], "write `--input 3x64x64`, not `--input 3,64,64`"),
+        (["--input", "3 x 64 x 64"], "write `--input 3x64x64`,"),
+        (["--input", "(3, 64, 64)"], "write `--input 3x64x64`,"),
+        (["--input", "3X64*64"], "write `--input 3x64x64`,"),
+        (["--input", "wave:1x100"], "write `--input wave=1x100`,"),
+        (["--input", "wave = 1 100"], "write `--input wave=1x100`,"),
         (["--format", "xml"], "xml"),
         (["--no-such-option"], "--no-such-option"),
     ],
@@ -381,7 +420,10 @@ def test_compile_to_a_device_leaves_it_one(spec: Path) -> None:
     ("options", "says"),
     [
         (["--backend", "torhc"], "did you mean `torch`?"),
-        ([], "--backend"),
+        (["--backend", "pytorch"], "did you mean `torch`?"),
+        (["--backend", "TensorFlow"], "did you mean `keras`?"),
+        (["--backend", "jax"], "did you mean `keras`?"),
+        (["--backend", "caffe"], "installed: "),
         (["--backend", "torch", "-o", "no/such/folder/net.py"], "there is no folder `no/such/folder`"),
         (["--backend", "torch", "-o", "."], "it is a folder"),
     ],
@@ -390,6 +432,12 @@ def test_wrong_usage_of_compile(options: list[str], says: str, spec: Path) -> No
     result = run("compile", spec, *options)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_compile_without_a_backend_tells_those_there_are(spec: Path) -> None:
+    message = run("compile", spec).stderr
+    assert {"keras", "torch"} <= set(re.findall(r"\w+", message.split("There are ")[1]))
+    assert "reference" not in message
 
 
 def test_fmt(tmp_path: Path) -> None:
@@ -445,6 +493,10 @@ def test_verify(ok: bool, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [{"model": "Net", **asked, "timeout": 600.0, "exact_training": False, "meter": None}]
     assert json.loads(run("verify", spec, "--json").stdout) == {"ok": ok}
     assert calls[1]["targets"] is None
+    late = run("verify", spec, "--certificate", spec.parent / "nowhere" / "it.md")
+    assert late.exit_code == 2
+    assert "there is no folder" in late.stderr
+    assert len(calls) == 2
 
 
 def test_verify_that_cannot_begin(spec: Path) -> None:
@@ -452,6 +504,32 @@ def test_verify_that_cannot_begin(spec: Path) -> None:
     assert result.exit_code == 2
     assert "torhc" in result.stderr
     assert run("verify", spec, "--input", "[1, H, W]").exit_code in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("keras", "keras-tensorflow"),
+        ("TensorFlow", "keras-tensorflow"),
+        ("jax", "keras-jax"),
+        ("pytorch", "torch"),
+        ("keras-jacks", "keras-jax"),
+    ],
+)
+def test_verify_on_a_target_that_is_not_there(given: str, hint: str, spec: Path) -> None:
+    result = run("verify", spec, "--targets", given)
+    assert result.exit_code == 2
+    assert f"there is no target `{given}`; did you mean `{hint}`?" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["verify", "lenet5"], ["fuzz"]])
+def test_targets_with_blanks_between(command: list[str]) -> None:
+    result = run(*command, "--targets", "torch", "keras-jax")
+    assert result.exit_code == 2
+    assert "`keras-jax`; targets have commas and no blanks between them: `--targets torch,keras-jax`" in result.stderr
+    result = run(*command, "spare")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("there is an argument too many, `spare`\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -527,6 +605,27 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
+def test_a_full_disk() -> None:
+    command = f"{sys.executable} -m cnnspec summary lenet5 > /dev/full"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are of POSIX")
+def test_a_signal_to_end_cleans_up() -> None:
+    """The process leaves by itself, so that what it began is undone, and is not killed on the spot."""
+    code = (
+        "import os, signal\nfrom cnnspec.cli import application as module\n"
+        "def application(prog_name):\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n    finally:\n        print('cleaned up')\n"
+        "module.application = application\nraise SystemExit(module.run())"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout, result.stderr) == (128 + signal.SIGTERM, "cleaned up\n", "")
+
+
 def test_output_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     result = process("check", tmp_path / "é\udce9.cnn", env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert result.returncode == 1
@@ -564,6 +663,26 @@ def test_importing_the_package_imports_nothing() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert result.stdout == "cnnspec cnnspec.version\nload Graph True\n"
+
+
+def test_python_takes_paths_and_shapes(spec: Path) -> None:
+    import cnnspec
+
+    graph = cnnspec.load(spec, inputs=(3, 32, 32))
+    assert graph.shape(graph.inputs[0].value) == (3, 32, 32)
+    assert "3x32x32" in cnnspec.compile(spec, inputs=(3, 32, 32))
+    assert cnnspec.compile(spec, inputs=(3, 32, 32)) == cnnspec.compile(str(spec), inputs={"image": (3, 32, 32)})
+    with pytest.raises(ValueError, match=r"of `wave: 1x16000`, `speaker: 16`: write `inputs=\{\"wave\": \.\.\.\}`"):
+        cnnspec.loads(VOICE, inputs=(1, 4000))
+
+
+def test_python_that_gives_a_text_as_a_path() -> None:
+    import cnnspec
+
+    for text in (GOOD, "model A { }"):
+        with pytest.raises(cnnspec.SpecError, match="this is the text of a spec") as caught:
+            cnnspec.load(text)
+        assert "`cnnspec.loads`" in str(caught.value)
 
 
 def test_the_package_has_no_other_names() -> None:

@@ -15,7 +15,7 @@ import pytest
 import cnnspec
 from cnnspec.backend import Gradients, Runtime, backend, backends
 from cnnspec.graph import Graph
-from cnnspec.verify import Report, Unverifiable, as_html, as_markdown, verify
+from cnnspec.verify import Report, as_html, as_markdown, verify
 from cnnspec.verify.certificate import spec_hash
 from cnnspec.verify.comparison import (
     DIRECTION_GATE,
@@ -176,8 +176,10 @@ def test_all_targets(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [target.name for target in report.targets] == [
         "toy-definition", "toy-a", "toy-b", "toy-biased", "toy-boasting"
     ]  # fmt: skip
-    with pytest.raises(Unverifiable, match="nothing to compare after 0 steps"):
-        verify(graph, targets=PAIR, level="train", steps=0)
+    report = verify(graph, targets=["toy-b", "all"], level="forward")
+    assert [target.name for target in report.targets] == [
+        "toy-b", "toy-definition", "toy-a", "toy-biased", "toy-boasting"
+    ]  # fmt: skip
 
 
 @pytest.mark.processes

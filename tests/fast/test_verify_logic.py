@@ -267,6 +267,13 @@ def test_what_cannot_begin(graph: Graph) -> None:
         verify(graph, targets=["toy-a", "toy-absent"])
     with pytest.raises(Unverifiable, match="no target `toy-aa`; did you mean `toy-a`"):
         verify(graph, targets=["toy-aa", "toy-a"])
+    with pytest.raises(Unverifiable, match="no target `ALL`; did you mean `all`"):
+        verify(graph, targets=["toy-a", "ALL"])
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(Unverifiable, match="nothing ends within"):
+            verify(graph, targets=PAIR, timeout=seconds)
+    with pytest.raises(Unverifiable, match="nothing to compare after 0 steps"):
+        verify(graph, targets=PAIR, level="train", steps=0)
     with pytest.raises(Unverifiable, match="no target `zzz`; known: "):
         verify(graph, targets=["zzz", "toy-a"])
     with pytest.raises(Unverifiable, match="a batch of 1 is too small"):
