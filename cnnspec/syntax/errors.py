@@ -346,7 +346,7 @@ def _number(stop: _Stop) -> Diagnostic | None:
     if before and re.match(r"[A-Za-z_]", stop.found):
         whole = before[0] + stop.found
         place = stop.span(stop.position - len(before[0]), len(whole))
-        unknown = re.fullmatch(r"[0-9]+(?:x(?:[0-9]+|[A-Za-z_]+))+", whole)
+        unknown = re.fullmatch(r"[0-9]+(?:x(?:[0-9]+|[A-Za-wyz_]+))+", whole)
         help = "a name does not begin with a digit; in dims such as `3x224x224` every part is a number"
         if unknown:
             help = f"where a size is a name, write a list: `[{', '.join(whole.split('x'))}]`"
