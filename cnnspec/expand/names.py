@@ -33,9 +33,7 @@ def unused_names(file: tree.File) -> list[UnusedName]:
                 case tree.Binding() | tree.For():
                     targets = part.targets if isinstance(part, tree.Binding) else part.names
                     bound |= {target.text: target.span for target in targets if target.text not in bound}
-                    value = part.value if isinstance(part, tree.Binding) else None
-                    made = value.function if isinstance(value, tree.Call) else value
-                    if isinstance(made, tree.Name) and made.text in {*LAYERS, *blocks}:
+                    if isinstance(part, tree.Binding) and _is_layer(part.value, blocks):
                         unapplied |= {target.text for target in targets}
                 case tree.Name():
                     read.add(part.text)
@@ -50,6 +48,13 @@ def unused_names(file: tree.File) -> list[UnusedName]:
                 warning = Diagnostic("unused-name", f"`{name}` is never used", span, help=help, severity="warning")
                 found.append(UnusedName(name, warning))
     return found
+
+
+def _is_layer(e: tree.Expression, blocks: Collection[str]) -> bool:
+    """Whether this is surely a layer or block alone; with names among its arguments it may be applied to them."""
+    if isinstance(e, tree.Call) and not any(isinstance(part, tree.Name) for part in _parts(e.arguments)):
+        e = e.function
+    return isinstance(e, tree.Name) and (e.text in blocks or (e.text in LAYERS and LAYERS[e.text].inputs[1] != 0))
 
 
 def unknown_names(file: tree.File, definitions: Collection[str]) -> list[Diagnostic]:

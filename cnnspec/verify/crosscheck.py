@@ -264,7 +264,7 @@ def _choose(wanted: Sequence[str] | None) -> dict[str, Backend]:
     ranked = sorted(backends().values(), key=lambda one: (one.emits, not one.yardstick))
     owners = {target: one for one in ranked for target in one.targets}
     chosen: dict[str, Backend] = {}
-    for target in [] if wanted is None else [target for target in wanted if target != ALL]:
+    for target in [target for target in wanted or () if target != ALL]:
         if target not in owners:
             named = next((one.targets for one in ranked if one.name == target.casefold()), ())
             parts = [one for one in owners if is_part(target, one)]

@@ -157,6 +157,19 @@ def test_a_layer_that_cannot_run_alone(graph: Graph) -> None:
     assert "`fc2`, or `relu1` before it" in diagnostic.message
 
 
+def test_wrong_gradients_are_told_beside_a_pass_that_is_wrong_in_float32_alone(graph: Graph) -> None:
+    slope, scale = run(graph, ("toy-b", "fc1", "slope")), run(graph, ("toy-b", "relu1", "scale"), level="forward")
+    rows = [row for row in slope.rows if row.precision == "float64"]
+    rows += [row for row in scale.rows if row.precision == "float32"]
+    both = replace(slope, rows=tuple(rows), searches={})
+    messages = [diagnostic.message for diagnostic in both.diagnostics]
+    assert len(messages) == 2
+    assert "`relu1`" in messages[0]
+    assert "(float32, evaluation)" in messages[0]
+    assert "disagree about the gradients from `fc1." in messages[1]
+    assert "(float64, evaluation)" in messages[1]
+
+
 def test_a_gradient_that_is_missing(graph: Graph) -> None:
     report = run(graph, ("toy-b", "fc1.weight", "lose"))
     assert not report.ok

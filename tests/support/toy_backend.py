@@ -8,8 +8,9 @@ other.  The "source" that it emits is a Python file with a list ``FAULTS``, empt
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cnnspec.verify.processes import Ending
 from cnnspec.verify.worker import work
@@ -237,12 +238,7 @@ def install(folder: Path) -> None:
         (information / name).write_text(text, encoding="utf-8")
 
 
-def run_here(
-    folders: Mapping[str, Path],
-    timeout: float,
-    progress: Callable[[str], None],
-    meter: Callable[[Mapping[str, float]], None] = lambda _: None,
-) -> dict[str, Ending]:
+def run_here(folders: Mapping[str, Path], *_: Any) -> dict[str, Ending]:
     """In place of `cnnspec.verify.processes.run`: one target after the other, in this process, with nobody watching."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
