@@ -17,7 +17,7 @@ from typing_extensions import TypeAliasType, override
 from cnnspec.diagnostics import Span
 from cnnspec.layers import LAYERS
 from cnnspec.layers.base import Layer, Weight
-from cnnspec.shapes import Dim, Shape
+from cnnspec.shapes import Dim, Dims, Shape
 
 SCHEMA_VERSION = 1
 
@@ -70,6 +70,8 @@ class Node(_Part):
     named: bool
     """Whether the spec gave the label, rather than the kind and a number."""
     span: Span
+    sources: dict[str, Span] = Field(default_factory=dict)
+    """Where the layer's arguments are written, by name: each an expression over the names of the body around it."""
 
     @property
     def params(self) -> int:
@@ -81,11 +83,15 @@ class Node(_Part):
 
 
 class Branch(_Part):
-    """An ``if``: ``taken`` is 0 for the first body, 1 for the ``else`` (an ``else if`` is a branch in it)."""
+    """An ``if``: ``taken`` is 0 for the first body, 1 for the ``else`` (an ``else if`` is a branch in it).
+
+    ``bindings`` are the names that the body gave a value of the network that was there before.
+    """
 
     type: Literal["branch"] = "branch"
     span: Span
     taken: int
+    bindings: tuple[tuple[str, int], ...] = ()
     body: tuple[Item, ...]
 
 
@@ -107,7 +113,8 @@ class Loop(_Part):
 class Scope(_Part):
     """A use of a block (``definition`` is its name), or of a group (``definition`` is empty).
 
-    ``arguments`` and ``names`` are the plain values of its parameters and of the names it bound.
+    ``arguments`` and ``names`` are the plain values of its parameters and of the names it bound; ``sources`` tells
+    where the arguments are written, by parameter: each an expression over the names of the body around it.
     """
 
     type: Literal["scope"] = "scope"
@@ -119,6 +126,7 @@ class Scope(_Part):
     """The body's place: where the block's name or the group's brace stands."""
     span: Span
     arguments: dict[str, Plain]
+    sources: dict[str, Span] = Field(default_factory=dict)
     names: dict[str, Plain]
     bindings: tuple[tuple[str, int], ...]
     """The values of the network that the body gave a name, in order."""
@@ -230,7 +238,7 @@ def json_schema() -> dict[str, Any]:
 
 def plain(value: Any) -> Plain | None:
     """A spec-time value as plain data; None for layers, tensors and sizes that are not known."""
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float | str | Dims):
         return value
     if isinstance(value, list | tuple | range):
         items = [plain(item) for item in value]

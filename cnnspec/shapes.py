@@ -22,6 +22,12 @@ from pydantic_core import core_schema
 from typing_extensions import override
 
 
+class Dims(tuple[int, ...]):
+    """Sizes as they are written together: ``3x224x224``."""
+
+    __slots__ = ()
+
+
 class UnknownSize(ValueError):
     """A step needs the number behind a symbolic size."""
 

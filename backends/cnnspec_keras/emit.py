@@ -12,13 +12,14 @@ from typing_extensions import override
 
 from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.dialect import Dialect
-from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported, literal
+from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.functions import FUNCTIONS
 from cnnspec.codegen.header import header
-from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, join_else_if, shown
+from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, join_else_if, parsed, shown
 from cnnspec.codegen.naming import function_name, snake_case
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import plan
-from cnnspec.codegen.program import Plan, Routine, Step
+from cnnspec.codegen.program import Plan, Routine, Step, needed, stated_defaults
 from cnnspec.graph import Graph
 from cnnspec.layers.arrangement import Flatten
 from cnnspec.layers.base import Layer
@@ -132,8 +133,9 @@ class _File:
             words = {word for lines in functions for line in lines for word in re.findall(r"\w+", line)}
             self.constants, definitions = constants(repeated, words)
             functions = self._functions()
-        bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self._needed()] + functions
-        if self.plan.model.name in self._needed():
+        needed = self._needed(functions)
+        bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in needed] + functions
+        if self.plan.model.name in needed:
             gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
             raise UnsupportedLayer("keras", self.plan.graph.layers[0], gap, self.plan.graph.sources)
         if self.constants:
@@ -166,9 +168,10 @@ class _File:
             self.initialisers[text] += 1
         return self.constants.get(text, text)
 
-    def _needed(self) -> set[str]:
+    def _needed(self, functions: Sequence[Sequence[str]]) -> set[str]:
         """The helpers in use, with those that they use themselves."""
         needed = set(self.helpers)
+        needed |= {name for name in FUNCTIONS if any(f"{name}(" in line for lines in functions for line in lines)}
         waiting = list(needed)
         while waiting:
             text = HELPERS[waiting.pop()]
@@ -199,11 +202,7 @@ class _Function:
         return writer.lines
 
     def _parameters(self) -> list[str]:
-        texts = []
-        for parameter in self.routine.parameters:
-            default = "" if parameter.default is REQUIRED else f" = {literal(parameter.default)}"
-            texts.append(f"{parameter.name}: {parameter.type}{default}")
-        return texts
+        return list(map(str, self.routine.parameters))
 
     def _block(self, writer: Writer) -> None:
         count = len(self.routine.outputs)
@@ -213,10 +212,11 @@ class _Function:
         writer.put(f"def {self.routine.name}", Bracket("(", parts), f" -> {result}:")
         writer.lines += docstring(self._docstring(), 1)
         writer.indent = 1
-        for name, source in self.routine.channels:
-            writer.line(f"{name} = {source}.shape[-1]")
-        for name, text in self.routine.locals:
-            writer.line(f"{name} = {text}")
+        for line in stated_defaults(self.routine.parameters):
+            writer.line(line)
+        read = [(name, f"{source}.shape[-1]") for name, source in self.routine.channels]
+        for name, text in needed([*read, *self.routine.locals], self.body.lines):
+            writer.put(f"{name} = ", parsed(text))
         self._return(self.routine.outputs)
         writer.lines += self.body.lines
 
@@ -225,14 +225,15 @@ class _Function:
             self.body.line(f"return {', '.join(outputs)}")
 
     def _docstring(self) -> str:
-        first_graph, first = self.routine.uses[0]
+        own = [use for graph, use in self.routine.uses if graph == 0]
+        if not own:
+            return "Not used with this network's numbers."
+        first = own[0]
         values = self.file.plan.graph.values
-        assert first_graph == 0
         shapes = (
             f"{', '.join(show(values[v]) for v in first.inputs)} -> {', '.join(show(values[v]) for v in first.outputs)}"
         )
-        count = sum(graph == 0 for graph, _ in self.routine.uses)
-        return f"{shapes} at `{first.path}`{f', the first of {count} uses' if count > 1 else ''}."
+        return f"{shapes} at `{first.path}`{f', the first of {len(own)} uses' if len(own) > 1 else ''}."
 
     def _model(self, writer: Writer) -> None:
         graph = self.file.plan.graph
@@ -247,6 +248,8 @@ class _Function:
             sizes = [str(size) if isinstance(size, int) else "None" for size in (*shape[1:], shape[0])]
             inner = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
             writer.put(f"{variable} = keras.Input", Bracket("(", [inner, f'name="{port.name}"']))
+        for local, text in needed(self.routine.locals, self.body.lines):
+            writer.put(f"{local} = ", parsed(text))
         writer.lines += self.body.lines
         inputs = _one_or_list(self.routine.inputs)
         outputs = _one_or_list(self.routine.outputs)
@@ -268,14 +271,16 @@ class _Function:
                 case "choice":
                     for target, source in step.copies:
                         self.body.line(f"{target} = {source}")
-                    self.body.line(f"if {step.test}:")
+                    self.body.put("if ", parsed(step.test), ":")
                     self._indented(step.bodies[0], prefix)
                     if step.bodies[1]:
                         self.body.line("else:")
                         self._indented(step.bodies[1], prefix)
                         join_else_if(self.body)
+                case "alias":
+                    self.body.line(f"{step.outputs[0]} = {step.inputs[0]}")
                 case "repeat":
-                    self.body.line(f"for {step.variable} in range({step.count}):")
+                    self.body.put(f"for {step.targets} in ", parsed(step.iterable), ":")
                     self._indented(step.bodies[0], prefix)
                 case "apply" if not (step.stages or step.bodies or step.routine):
                     self._pass_on(steps, position)

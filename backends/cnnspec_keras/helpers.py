@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+from cnnspec.codegen.functions import FUNCTIONS
+
 
 def _infinity_padding(rank: int) -> str:
     pairs = "self.padding" if rank == 1 else "*self.padding"
@@ -760,5 +762,7 @@ def _name(source: str) -> str:
     return line.split()[1].partition("(")[0]
 
 
-HELPERS: dict[str, str] = {_name(text): text for text in (dedent(source).strip() + "\n" for source in _SOURCES)}
+HELPERS: dict[str, str] = FUNCTIONS | {
+    _name(text): text for text in (dedent(source).strip() + "\n" for source in _SOURCES)
+}
 """The source of each helper by its name."""

@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.dialect import Dialect
-from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported, literal
+from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.functions import FUNCTIONS
 from cnnspec.codegen.header import header
 from cnnspec.codegen.layout import (
     Bracket,
@@ -34,7 +35,8 @@ from cnnspec.codegen.layout import (
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece, chain
 from cnnspec.codegen.plan import plan
-from cnnspec.codegen.program import Plan, Routine, Step
+from cnnspec.codegen.program import Plan, Routine, Step, stated_defaults
+from cnnspec.codegen.translation import negated
 from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
 from cnnspec_torch.helpers import HELPERS
@@ -239,6 +241,7 @@ class _File:
         definitions = [_Class(self, routine).lines() for routine in self.plan.routines]
         self.helpers |= {name for routine in self.plan.routines for name in routine.helpers}
         definitions.append(_Class(self, self.plan.model, model=True).lines())
+        self.helpers |= {name for name in FUNCTIONS if any(f"{name}(" in line for one in definitions for line in one)}
         self.helpers |= {name for name in HELPERS for user in self.helpers if f" {name}(" in HELPERS.get(user, "")}
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self.helpers] + definitions
         if self.plan.model.name in self.helpers:
@@ -278,7 +281,12 @@ class _Class:
         self.attributes = {label for _, use in routine.uses for label in _labels(use.body)}
         self.patterns = [re.sub(r"\{.*?\}", r"\\d+", label) for label in _patterns(routine.body)]
         self.counters = _counters(routine.body)
+        self.loose_roots = _loose_roots(routine.body)
         self.stored: dict[str, str] = {}
+        self.lists: list[str] = []
+        """The variables of the sequences that are being built."""
+        self.prepared: dict[int, str] = {}
+        """Sequences that were built in a variable, by the identity of their step."""
 
     def lines(self) -> list[str]:
         self.define(self.routine.body, self.init)
@@ -292,17 +300,16 @@ class _Class:
         writer.blank()
         writer.indent = 1
         parameters = ["self"]
-        for parameter in self.routine.parameters:
-            default = "" if parameter.default is REQUIRED else f" = {literal(parameter.default)}"
-            parameters.append(f"{parameter.name}: {parameter.type}{default}")
+        parameters += map(str, self.routine.parameters)
         writer.put("def __init__", Bracket("(", list(parameters)), " -> None:")
         writer.indent = 2
         writer.line("super().__init__()")
         stored = dict(self.stored)
         definitions = dict(self.routine.locals)
         for name, text in reversed(self.routine.locals):
+            either = "|".join(name.split(", "))
             uses = sum(
-                len(re.findall(rf"\b{name}\b", line))
+                len(re.findall(rf"\b(?:{either})\b", line))
                 for line in [*self.init.lines, *stored.values(), *definitions.values()]
             )
             if uses == 1 and stored.get(name) == name:
@@ -310,10 +317,12 @@ class _Class:
                 stored[name] = text
             if uses == 0 or stored.get(name) == text:
                 del definitions[name]
+        for line in stated_defaults(self.routine.parameters):
+            writer.line(line)
         for name, text in definitions.items():
-            writer.line(f"{name} = {text}")
+            writer.put(f"{name} = ", parsed(text))
         for attribute, text in stored.items():
-            writer.line(f"self.{attribute} = {text}")
+            writer.put(f"self.{attribute} = ", parsed(text))
         writer.lines += self.init.lines
         if self.model:
             self._initialise(writer)
@@ -330,6 +339,8 @@ class _Class:
             results = ", ".join(show(graph.values[p.value]) for p in graph.outputs if not p.auxiliary)
             return f"{graph.name}: {shapes} -> {results}."
         count = sum(graph == 0 for graph, _ in self.routine.uses)
+        if not count:
+            return "Not used with this network's numbers."
         first = next(piece.path for graph, piece in self.routine.uses if graph == 0)
         used = f"at `{first}`" if count == 1 else f"at `{first}`, the first of {count} uses"
         return f"{self.routine.example} {used}."
@@ -378,6 +389,9 @@ class _Class:
 
     def _attribute(self, step: Step) -> str:
         """``self.conv1``, or a look-up where the label is no identifier."""
+        if self._loose(step):
+            label = re.sub(r"\{.*?\}", lambda match: self._in_forward(match[0]), step.label)
+            return f'self.get_submodule({"f" * step.label_is_pattern}"{label}")'
         if step.label_is_pattern:
             label = re.sub(r"\{.*?\}", lambda match: self._in_forward(match[0]), step.label)
             return f'getattr(self, f"{label}")'
@@ -391,24 +405,34 @@ class _Class:
         return f"self.{head}" + "".join(f'["{part}"]' for part in rest)
 
     def _define_module(self, step: Step, writer: Writer) -> None:
-        if step.bodies and self._dynamic(step.bodies[0]):
-            self._define_list(step, writer)
-            return
-        part = self.construct(step)
+        self._prepare(step, writer, "layers")
+        self._assign(step, self.construct(step), writer)
+
+    def _assign(self, step: Step, part: Part, writer: Writer) -> None:
+        """Give a module or learned array the name of its step."""
         if step.label.isidentifier() and not step.label_is_pattern:
             writer.put(f"self.{step.label} = ", part)
-            return
-        holder = "self"
-        *outer, last = [step.label] if step.label_is_pattern else step.label.split(".")
-        for depth, name in enumerate(outer):
-            holder = f"{holder}.{name}" if depth == 0 else f'{holder}["{name}"]'
-            if f"{holder} = nn.ModuleDict()" not in (line.strip() for line in writer.lines):
-                writer.line(f"{holder} = nn.ModuleDict()")
-        if outer and not _is_parameter(step):
-            writer.put(f'{holder}["{last}"] = ', part)
+        elif self._loose(step):
+            self.file.helpers.add("add_submodule")
+            writer.put("add_submodule", Bracket("(", ["self", _quoted(step), part]))
+        elif "." in step.label:
+            head, *outer, last = step.label.split(".")
+            holder = f"self.{head}"
+            for name in (None, *outer):
+                holder += f'["{name}"]' if name is not None else ""
+                if f"{holder} = nn.ModuleDict()" not in (line.strip() for line in writer.lines):
+                    writer.line(f"{holder} = nn.ModuleDict()")
+            if _is_parameter(step):
+                writer.put(f"{holder}.register_parameter", Bracket("(", [f'"{last}"', part]))
+            else:
+                writer.put(f'{holder}["{last}"] = ', part)
         else:
             register = "register_parameter" if _is_parameter(step) else "add_module"
-            writer.put(f"{holder}.{register}", Bracket("(", [f'{"f" * step.label_is_pattern}"{last}"', part]))
+            writer.put(f"self.{register}", Bracket("(", [_quoted(step), part]))
+
+    def _loose(self, step: Step) -> bool:
+        """Whether the containers around a module are made where it is added: conditions and loops decide on it."""
+        return step.label.partition(".")[0] in self.loose_roots
 
     def construct(self, step: Step) -> Part:
         """The expression that makes a step's module."""
@@ -417,6 +441,8 @@ class _Class:
                 f"{step.routine.name}(",
                 arguments([(self._by_place(step, i, n), t) for i, (n, t) in enumerate(step.arguments)]),
             )
+        if id(step) in self.prepared:
+            return self.prepared[id(step)]
         if step.bodies:
             return self._sequence(step.bodies[0])
         call = step.stages[-1].module
@@ -476,41 +502,52 @@ class _Class:
         part = self.construct(inner)
         if inner.label:
             part = Bracket("(", [self._key(inner), part])
-        variable = step.variable if re.search(rf"\b{step.variable}\b", flat(part)) else "_"
-        return Comprehension(part, f"for {variable} in range({step.count})")
+        used = any(re.search(rf"\b{variable}\b", flat(part)) for variable in re.findall(r"\w+", step.targets))
+        return Comprehension(part, f"for {step.targets if used else '_'} in {step.iterable}")
 
     def _dynamic(self, steps: Sequence[Step]) -> bool:
         """Whether a sequence depends on arguments, so that it is built as a list."""
         return not all(map(self._is_part, steps))
 
-    def _define_list(self, step: Step, writer: Writer) -> None:
-        steps = step.bodies[0]
-        if not all(self._numbered(inner, position) for position, inner in enumerate(steps)):
-            writer.line("layers: OrderedDict[str, nn.Module] = OrderedDict()")
-            self._enter(steps, writer)
-            writer.line(f"{self._attribute(step)} = nn.Sequential(layers)")
+    def _prepare(self, step: Step, writer: Writer, wish: str) -> None:
+        """Write the lines that must come before a sequence which depends on arguments."""
+        if not step.bodies or not self._dynamic(step.bodies[0]):
             return
-        plain = next((position for position, inner in enumerate(steps) if not self._is_part(inner)), len(steps))
-        writer.put("layers: list[nn.Module] = ", Bracket("[", [self._part(inner) for inner in steps[:plain]], "]"))
-        self._extend(steps[plain:], writer)
-        writer.line(f"{self._attribute(step)} = nn.Sequential(*layers)")
+        variable = wish
+        while variable in self.lists:
+            variable += "_"
+        steps = step.bodies[0]
+        self.lists.append(variable)
+        if not all(self._numbered(inner, position) for position, inner in enumerate(steps)):
+            writer.line(f"{variable}: OrderedDict[str, nn.Module] = OrderedDict()")
+            self._enter(steps, writer)
+            self.prepared[id(step)] = f"nn.Sequential({variable})"
+        else:
+            plain = next((position for position, inner in enumerate(steps) if not self._is_part(inner)), len(steps))
+            parts = [self._part(inner) for inner in steps[:plain]]
+            writer.put(f"{variable}: list[nn.Module] = ", Bracket("[", parts, "]"))
+            self._extend(steps[plain:], writer)
+            self.prepared[id(step)] = f"nn.Sequential(*{variable})"
+        self.lists.pop()
 
     def _enter(self, steps: Sequence[Step], writer: Writer) -> None:
         """Fill a sequence whose parts have names."""
         for step in steps:
             if step.kind == "apply":
-                writer.put(f"layers[{self._key(step)}] = ", self.construct(step))
+                self._prepare(step, writer, step.label if step.label.isidentifier() else "inner")
+                writer.put(f"{self.lists[-1]}[{self._key(step)}] = ", self.construct(step))
             else:
                 self._control(step, writer, self._enter)
 
     def _control(self, step: Step, writer: Writer, inside: Callable[[Sequence[Step], Writer], None]) -> None:
         """Print a choice or a loop of the constructor."""
         if step.kind == "repeat":
-            writer.line(f"for {step.variable} in range({step.count}):")
+            self._begin_turns(step, writer)
         else:
-            writer.line(f"if {step.test}:")
+            writer.put("if ", parsed(step.test), ":")
         writer.indent += 1
         inside(step.bodies[0], writer)
+        self._end_turn(step, writer)
         writer.indent -= 1
         if len(step.bodies) > 1 and step.bodies[1]:
             writer.line("else:")
@@ -519,11 +556,16 @@ class _Class:
             writer.indent -= 1
             join_else_if(writer)
 
-    @staticmethod
-    def _is_part(step: Step) -> bool:
-        return step.kind == "apply" or (
-            step.kind == "repeat" and len(step.bodies[0]) == 1 and step.bodies[0][0].kind == "apply"
-        )
+    def _is_part(self, step: Step) -> bool:
+        """Whether a step of a sequence is one expression."""
+        if step.kind == "apply":
+            return not (step.bodies and self._dynamic(step.bodies[0]))
+        if step.kind != "repeat" or step.carried:
+            return False
+        return len(step.bodies[0]) == 1 and self._is_only(step.bodies[0][0])
+
+    def _is_only(self, step: Step) -> bool:
+        return step.kind == "apply" and self._is_part(step)
 
     def _part(self, step: Step) -> Part:
         return self.construct(step) if step.kind == "apply" else self._comprehension(step)
@@ -535,10 +577,15 @@ class _Class:
             if self._is_part(step):
                 parts = [self._part(inner) for inner in itertools.takewhile(self._is_part, steps[position:])]
                 if len(parts) == 1 and step.kind == "apply":
-                    writer.put("layers.append", Bracket("(", list(parts)))
+                    writer.put(f"{self.lists[-1]}.append", Bracket("(", list(parts)))
                 else:
-                    writer.put("layers += ", Bracket("[", list(parts), "]"))
+                    writer.put(f"{self.lists[-1]} += ", Bracket("[", list(parts), "]"))
                 position += len(parts)
+                continue
+            if step.kind == "apply":
+                self._prepare(step, writer, step.label if step.label.isidentifier() else "inner")
+                writer.put(f"{self.lists[-1]}.append", Bracket("(", [self.construct(step)]))
+                position += 1
                 continue
             self._control(step, writer, self._extend)
             position += 1
@@ -566,7 +613,7 @@ class _Class:
             module = only.stages[-1].module if only.stages else None
             kind = only.routine.name if only.routine else module.makes if module else "nn.Sequential"
             writer.line(f"self.{only.label}: {kind} | None = None")
-            writer.line(f"if {step.test}:")
+            writer.put("if ", parsed(step.test), ":")
             writer.indent += 1
             self._define_module(only, writer)
             writer.indent -= 1
@@ -577,14 +624,14 @@ class _Class:
         self.define(step.bodies[0], first)
         self.define(step.bodies[1], second)
         if first.lines:
-            writer.line(f"if {step.test}:")
+            writer.put("if ", parsed(step.test), ":")
             writer.lines += first.lines
         if second.lines and first.lines:
             writer.line("else:")
             writer.lines += second.lines
             join_else_if(writer)
         elif second.lines:
-            writer.line(f"if {_negated(step.test)}:")
+            writer.put("if ", parsed(negated(step.test)), ":")
             writer.lines += second.lines
 
     def _kept(self, text: str, hint: str) -> str:
@@ -602,7 +649,8 @@ class _Class:
 
     def _in_forward(self, text: str) -> str:
         """An expression in which names of the constructor have become attributes."""
-        known = {parameter.name for parameter in self.routine.parameters} | {name for name, _ in self.routine.locals}
+        known = {parameter.name for parameter in self.routine.parameters}
+        known |= {one for name, _ in self.routine.locals for one in name.split(", ")}
         word = r"(?<![\w.\"'])[A-Za-z_]\w*"
         return re.sub(
             word, lambda match: f"self.{self._store(match[0], match[0])}" if match[0] in known else match[0], text
@@ -619,15 +667,30 @@ class _Class:
         self.stored[name] = text
         return name
 
+    @staticmethod
+    def _begin_turns(step: Step, writer: Writer) -> None:
+        for name, first, _ in step.carried:
+            writer.line(f"{name} = {first}")
+        writer.put(f"for {step.targets} in ", parsed(step.iterable), ":")
+
+    @staticmethod
+    def _end_turn(step: Step, writer: Writer) -> None:
+        for name, _, then in step.carried:
+            added = then.removeprefix(f"{name} + ")
+            writer.line(f"{name} = {then}" if added == then else f"{name} += {added}")
+
     def _define_repeat(self, step: Step, writer: Writer) -> None:
         inner = Writer(indent=writer.indent + 1)
         self.define(step.bodies[0], inner)
         if inner.lines:
-            writer.line(f"for {step.variable} in range({step.count}):")
+            self._end_turn(step, inner)
+            self._begin_turns(step, writer)
             writer.lines += inner.lines
-        if not step.count.isdigit():
-            counted = self._counts(step.count)
-            step.count = self._in_forward(step.count) if counted else f"self.{self._store('depth', step.count)}"
+        count = re.fullmatch(r"range\(([^(),]*)\)", step.iterable)
+        if count is None or self._counts(count[1]):
+            step.iterable = self._in_forward(step.iterable)
+        elif not count[1].isdigit():
+            step.iterable = f"range(self.{self._store('depth', count[1])})"
 
     # -- the forward pass
 
@@ -638,7 +701,7 @@ class _Class:
             if step.kind == "choice":
                 for target, source in step.copies:
                     writer.line(f"{target} = {source}")
-                writer.line(f"if {step.flag}:")
+                writer.put("if ", parsed(step.flag), ":")
                 writer.indent += 1
                 self.run(step.bodies[0], writer)
                 writer.indent -= 1
@@ -650,8 +713,12 @@ class _Class:
                     join_else_if(writer)
                 position += 1
                 continue
+            if step.kind == "alias":
+                writer.line(f"{step.outputs[0]} = {step.inputs[0]}")
+                position += 1
+                continue
             if step.kind == "repeat":
-                writer.line(f"for {step.variable} in range({step.count}):")
+                writer.put(f"for {step.targets} in ", parsed(step.iterable), ":")
                 writer.indent += 1
                 self.run(step.bodies[0], writer)
                 writer.indent -= 1
@@ -889,7 +956,7 @@ def _labels(body: Sequence[Piece]) -> set[str]:
 
 def _counters(steps: Sequence[Step]) -> set[str]:
     """The variables of loops."""
-    found = {step.variable for step in steps if step.kind == "repeat"}
+    found = {name for step in steps if step.kind == "repeat" for name in re.findall(r"\w+", step.targets)}
     return found.union(*(_counters(body) for step in steps for body in step.bodies))
 
 
@@ -904,13 +971,22 @@ def _is_parameter(step: Step) -> bool:
     return bool(step.stages) and step.stages[-1].attribute
 
 
-def _negated(test: str) -> str:
-    """The opposite of a condition."""
-    if test.startswith("not "):
-        return test[4:]
-    if " == " in test:
-        return test.replace(" == ", " != ")
-    return test.replace(" != ", " == ") if " != " in test else f"not {test}"
+def _quoted(step: Step) -> str:
+    """A label as a string of the constructor."""
+    return f'{"f" * step.label_is_pattern}"{step.label}"'
+
+
+def _loose_roots(steps: Sequence[Step], inside: bool = False) -> set[str]:
+    """The first parts of dotted labels of which some stand behind a condition, in a loop, or are made of numbers."""
+    found: set[str] = set()
+    for step in steps:
+        if step.kind == "apply":
+            head, dot, _ = step.label.partition(".")
+            if dot and (inside or step.label_is_pattern) and not _is_parameter(step):
+                found.add(head)
+        else:
+            found = found.union(*(_loose_roots(body, True) for body in step.bodies))
+    return found
 
 
 def _runs(parts: Sequence[Part]) -> list[tuple[Part, int]]:

@@ -7,6 +7,8 @@ them, at 88 columns.
 
 from __future__ import annotations
 
+from cnnspec.codegen.functions import FUNCTIONS
+
 _CONV = '''\
 class PaddedConv{rank}d(nn.Conv{rank}d):
     """A convolution that pads each side by an amount of its own.
@@ -498,6 +500,17 @@ def variance_scaling_(
         nn.init.uniform_(weight, -(3**0.5) * std, 3**0.5 * std)
 '''
 
+_ADD_SUBMODULE = '''\
+def add_submodule(module: nn.Module, path: str, child: nn.Module) -> None:
+    """Adds a module under a dotted path, with the containers on the way."""
+    *outer, name = path.split(".")
+    for part in outer:
+        if part not in dict(module.named_children()):
+            module.add_module(part, nn.ModuleDict())
+        module = module.get_submodule(part)
+    module.add_module(name, child)
+'''
+
 _SIDES = {
     1: "left and right",
     2: "left, right, top and bottom",
@@ -519,6 +532,7 @@ def _of_rank(template: str, rank: int) -> str:
 
 
 HELPERS: dict[str, str] = {
+    **FUNCTIONS,
     "same_padding": _SAME_PADDING,
     **{
         f"{name}{rank}d": _of_rank(template, rank)
@@ -539,6 +553,7 @@ HELPERS: dict[str, str] = {
         for rank in (1, 2, 3)
     },
     **_ANY_RANK,
+    "add_submodule": _ADD_SUBMODULE,
     "variance_scaling_": _VARIANCE_SCALING,
 }
 """The source of each definition, by its name."""

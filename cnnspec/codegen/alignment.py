@@ -7,15 +7,17 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cnnspec.codegen.dialect import Dialect
-from cnnspec.codegen.emission import Emission, Maker, Place, literal
+from cnnspec.codegen.emission import Argument, Construct, Emission, Maker, Place, literal
 from cnnspec.codegen.pieces import Piece
+from cnnspec.codegen.source import Source
 from cnnspec.codegen.surroundings import Surroundings
 from cnnspec.diagnostics import Span
-from cnnspec.graph import Graph, Loop, Node, Scope, Turn
+from cnnspec.graph import Graph, Loop, Node, Plain, Scope, Turn
+from cnnspec.syntax import tree
 
 
 class Differ(Exception):
@@ -40,7 +42,11 @@ class Slot:
     bodies: list[Body] = field(default_factory=list)
     emissions: dict[int, Emission] = field(default_factory=dict)
     makers: dict[int, Maker] = field(default_factory=dict)
-    """Where uses have layers of other kinds here: what makes each, or is each."""
+    """Where uses have layers of other kinds here, or one that a parameter is: what makes each, or is each."""
+    parameter: str = ""
+    """The parameter of the spec's block whose layer this is."""
+    placed: dict[int, tuple[Argument, ...]] = field(default_factory=dict)
+    """What the maker is given here: the arguments that depend on what comes in."""
     nameless: bool = False
     """Whether these are functions, rather than what makes objects."""
     sides: dict[int, int] = field(default_factory=dict)
@@ -61,16 +67,25 @@ class Body:
     outer: Body | None = None
     parent: dict[int, int] = field(default_factory=dict)
     turn: dict[int, int] | None = None
+    loop: Span | None = None
+    """The place of the loop whose body this is."""
+    variables: dict[int, dict[str, Plain]] = field(default_factory=dict)
+    """What the loop's names are in each turn, as far as that is plain."""
     variable: str = ""
     positional: bool = False
     """Whether its parts, none of which has a name of its own, are known by their place alone."""
+    closed: bool = False
+    """Whether it is inside of one object that values pass through whole."""
 
 
 class Aligner:
     """Lays the uses of a body beside each other, with what the target makes of each layer."""
 
-    def __init__(self, graphs: Sequence[Graph], dialect: Dialect, is_routine: Callable[[Piece], bool]) -> None:
+    def __init__(
+        self, graphs: Sequence[Graph], dialect: Dialect, is_routine: Callable[[Piece], bool], source: Source
+    ) -> None:
         """``is_routine`` tells which scopes have a definition of their own: their insides are not looked at."""
+        self.source = source
         self.graphs = graphs
         self.surroundings = list(map(Surroundings, graphs))
         self.dialect = dialect
@@ -93,7 +108,8 @@ class Aligner:
                         inner = Body(
                             list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts}
                         )
-                        inner.positional = self.dialect.opaque() and all(
+                        inner.closed = self.dialect.opaque()
+                        inner.positional = inner.closed and all(
                             _by_position(piece.body) for piece in slot.pieces.values()
                         )
                         self.fill(inner, {c: piece.body for c, piece in slot.pieces.items()})
@@ -105,7 +121,7 @@ class Aligner:
                         inner = Body(
                             takers, {c: body.graph[c] for c in takers}, outer=body, parent={c: c for c in takers}
                         )
-                        inner.positional = body.positional
+                        inner.positional, inner.closed = body.positional, body.closed
                         self.fill(inner, {c: slot.pieces[c].body if c in slot.pieces else [] for c in takers})
                         slot.bodies.append(inner)
                 case "loop":
@@ -126,7 +142,7 @@ class Aligner:
         return sides
 
     def _fill_loop(self, slot: Slot, body: Body) -> None:
-        inner = Body([], {}, outer=body, turn={}, positional=body.positional)
+        inner = Body([], {}, outer=body, turn={}, loop=slot.key[1], positional=body.positional, closed=body.closed)  # type: ignore[arg-type]
         sequences = {}
         assert inner.turn is not None
         for context, piece in slot.pieces.items():
@@ -136,6 +152,7 @@ class Aligner:
                 inner.graph[number] = body.graph[context]
                 inner.parent[number] = context
                 inner.turn[number] = turn
+                inner.variables[number] = piece.variables[turn]
                 sequences[number] = one
         try:
             self.fill(inner, sequences)
@@ -157,16 +174,55 @@ class Aligner:
             alike = [c for c, place in zip(body.contexts, places, strict=True) if type(place.node.layer) is kind]
             some = [place for place in places if type(place.node.layer) is kind]
             slot.emissions |= dict(zip(alike, self.dialect.describe(some), strict=True))
-        if len(kinds) > 1:
+        slot.parameter = self._parameter(places)
+        if len(kinds) > 1 or slot.parameter:
             # The usual labels, `relu_1`, are of the kind: an object has another name in each use, a function has none.
-            slot.nameless = not body.positional and len({skeleton(p.label) for p in slot.pieces.values()}) > 1
-            for context, emission in slot.emissions.items():
-                slot.makers[context] = self._maker(emission, slot.pieces[context], slot.nameless)
+            functions = self.dialect.value_class and not body.closed
+            plain = not any(place.node.weights or place.node.named for place in places)
+            several = len({skeleton(piece.label) for piece in slot.pieces.values()}) > 1
+            slot.nameless = not body.positional and (several or bool(functions and plain))
+            try:
+                for context, place in zip(body.contexts, places, strict=True):
+                    emission, piece = slot.emissions[context], slot.pieces[context]
+                    slot.makers[context], slot.placed[context] = self._maker(emission, piece, place, slot.nameless)
+            except Differ:
+                if len(kinds) > 1:
+                    raise
+                slot.parameter, slot.nameless = "", False
+                slot.makers.clear()
 
-    def _maker(self, emission: Emission, piece: Piece, nameless: bool) -> Maker:
-        """A layer that a block takes as an argument: one step without weights, whose shapes the block would decide."""
+    def _parameter(self, places: Sequence[Place]) -> str:
+        """The parameter of a block that is applied in all these places, if there is one."""
+        found = set()
+        for place in places:
+            e = self.source.applied(place.node.span)
+            definition = self.source.around(place.node.span)
+            if not isinstance(e, tree.Name) or definition is None or e.text not in self.source.parameters(definition):
+                return ""
+            found.add(e.text)
+        return found.pop() if len(found) == 1 else ""
+
+    def _placed(self, construct: Construct, place: Place) -> int:
+        """How many arguments by place depend on what comes in: the last ones, or none."""
+        (shape, *others) = place.inputs
+        if not shape or not isinstance(shape[0], int):
+            raise Differ("a layer whose input has channels that are not known")
+        wider = Place(place.node, ((2 * shape[0], *shape[1:]), *others), place.outputs)
+        (module,) = [stage.module for stage in self.dialect.describe([wider])[0].stages]
+        assert module is not None
+        changed = [one != other for one, other in zip(construct.arguments, module.arguments, strict=True)]
+        by_place = [c for c, argument in zip(changed, construct.arguments, strict=True) if argument.name is None]
+        count = sum(changed)
+        if count != sum(by_place) or any(by_place[: len(by_place) - count]):
+            raise Differ("a layer of which something else depends on its input")
+        return count
+
+    def _maker(
+        self, emission: Emission, piece: Piece, place: Place, nameless: bool
+    ) -> tuple[Maker, tuple[Argument, ...]]:
+        """A layer that a block takes as an argument, and what it is given where it is made: the channels, if any."""
         assert piece.node is not None
-        if len(emission.stages) == 1 and not piece.node.weights:
+        if len(emission.stages) == 1 and not (piece.node.weights and nameless):
             module, formula = emission.stages[0].module, emission.stages[0].formula
             if nameless and formula is not None and not piece.named and self.dialect.value_class:
                 values = {name: literal(value) for name, value in formula.values.items()}
@@ -174,13 +230,18 @@ class Aligner:
                 if call is not None:
                     text = f"partial({call[1]}{call[2].format(**values)})" if call[2] else call[1]
                     type = f"Callable[[{self.dialect.value_class}], {self.dialect.value_class}]"
-                    return Maker(text, type, formula.helper)
+                    return Maker(text, type, formula.helper), ()
             elif not nameless and module is not None:
-                inner = literal(module).removeprefix(f"{module.callee}(").removesuffix(")")
+                count = self._placed(module, place)
+                positions = [i for i, argument in enumerate(module.arguments) if argument.name is None]
+                placed = positions[len(positions) - count :]
+                fixed = replace(module, arguments=tuple(a for i, a in enumerate(module.arguments) if i not in placed))
+                given = tuple(module.arguments[i] for i in placed)
+                inner = literal(fixed).removeprefix(f"{module.callee}(").removesuffix(")")
+                made = f"Callable[..., {self.dialect.layer_class}]"
                 if inner:
-                    made = f"Callable[..., {self.dialect.layer_class}]"
-                    return Maker(f"partial({module.callee}, {inner})", made, module.helper)
-                return Maker(module.callee, f"type[{self.dialect.layer_class}]", module.helper)
+                    return Maker(f"partial({module.callee}, {inner})", made, module.helper), given
+                return Maker(module.callee, made, module.helper), given
         raise Differ("other layers in other uses, which nothing that a block could take makes")
 
 
@@ -254,24 +315,32 @@ def skeleton(label: str) -> tuple[str, ...]:
 
 
 def loops_to_unroll(graphs: Sequence[Graph]) -> set[object]:
-    """Loops of few turns, with dotted labels, or in a numbered group of the model itself are written out."""
+    """Loops of few turns, or with dotted labels of several roots, are written out.
+
+    In the model itself any dotted labels suffice: its containers each get a line.
+    """
     counts: dict[object, set[int]] = {}
+    roots: dict[object, set[str]] = {}
     dotted: set[object] = set()
 
-    def visit(item: Any, loops: tuple[object, ...]) -> None:
+    def visit(item: Any, loops: tuple[object, ...], top: bool) -> None:
         if isinstance(item, Node | Scope) and "." in item.label:
-            dotted.update(loops)
+            if top:
+                dotted.update(loops)
+            for loop in loops:
+                roots.setdefault(loop, set()).add(item.label.partition(".")[0])
         if isinstance(item, Loop):
             counts.setdefault(item.span, set()).add(len(item.turns))
             loops = (*loops, item.span)
             for turn in item.turns:
                 for inner in turn.body:
-                    visit(inner, loops)
+                    visit(inner, loops, top)
         elif not isinstance(item, Node | Turn):
-            inside = () if isinstance(item, Scope) else loops
+            scope = isinstance(item, Scope)
             for inner in item.body:
-                visit(inner, inside)
+                visit(inner, () if scope else loops, top and not (scope and item.definition and item.path))
 
     for graph in graphs:
-        visit(graph.root, ())
+        visit(graph.root, (), graph is graphs[0])
+    dotted |= {loop for loop, heads in roots.items() if len(heads) > 1}
     return dotted | {loop for loop, seen in counts.items() if len(seen) == 1 and max(seen) <= 3}

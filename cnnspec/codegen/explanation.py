@@ -6,18 +6,29 @@ quotient, a comparison), or else a parameter of its own.  Every expression is ch
 
 from __future__ import annotations
 
+import ast
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cnnspec.codegen.alignment import Differ
+from typing_extensions import override
+
+from cnnspec.codegen.alignment import Body, Differ
 from cnnspec.codegen.emission import Maker, Sizes
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece
+from cnnspec.codegen.source import Bound, Source, inside
+from cnnspec.codegen.translation import Translated, Translator, Untranslatable, before, text, word
+from cnnspec.diagnostics import Span
+from cnnspec.graph import Plain
+from cnnspec.shapes import Dims
+from cnnspec.syntax import tree
 
 Values = dict[int, Any]
 """A value for each context of a body."""
+MOST_PICKS = 4
+"""Values of one name of which the channels may be meant."""
 POSITION = "number"
 """The name, if it needs one, of a number in a label."""
 
@@ -31,9 +42,29 @@ class Names:
         channels: Sequence[tuple[str, Values]],
         reserved: set[str],
         carried: Sequence[str] | None,
+        source: Source,
+        around: Sequence[Mapping[str, Plain]],
     ) -> None:
-        """``channels`` are varying channels of inputs with wished names, ``carried`` is given for the model."""
+        """``channels`` are varying channels of inputs with wished names, ``carried`` is given for the model.
+
+        ``around`` has for each use of a group the names that its body sees of the body around it.
+        """
         self.uses = uses
+        self.source = source
+        self.parameter_names: dict[str, str] = {}
+        """What the parameters of the spec's block are called."""
+        self.channel_names: dict[str, Translated] = {}
+        """The channels of the spec's inputs."""
+        self.value_channels: dict[tuple[int, int], Translated] = {}
+        """The channels of values, by use and value."""
+        self.carried: dict[str, dict[tuple[int, int], Any]] = {}
+        """Numbers that loops take from turn to turn, by the loop's body and the context."""
+        self.carried_used: set[str] = set()
+        """Those that something reads."""
+        self.translated_tests: list[Translated] = []
+        """The conditions so far."""
+        self.turn_names: dict[tuple[Span, str], str] = {}
+        """The variables of the loops that are being planned, by the loop's place and the spec's name."""
         self.model = carried is not None
         self.reserved = reserved
         self.implicit: dict[str, Values] = {}
@@ -55,10 +86,18 @@ class Names:
             known = [scope for scope in scopes if scope is not None]
             if carried is not None:
                 for name in carried:
-                    self.arguments[self.fresh(safe(name))] = {i: s.arguments[name] for i, s in enumerate(known)}
+                    own = self.parameter_names[name] = self.fresh(safe(name))
+                    self.arguments[own] = {i: s.arguments[name] for i, s in enumerate(known)}
+            elif known[0].definition:
+                for name, values in self._plain([scope.arguments for scope in known]):
+                    own = self.parameter_names[name] = self.fresh(safe(name))
+                    self.arguments[own] = values
+                    self.used[own] = values
             else:
-                for name, values in self._varying([scope.arguments for scope in known]):
-                    self.arguments[self.fresh(safe(name))] = values
+                for name, values in self._plain(around):
+                    own = self.parameter_names[name] = self.fresh(safe(name))
+                    self.arguments[own] = values
+            if carried is None:
                 counters = {name for _, piece in uses for name in _loop_variables(piece.body)}
                 for name, values in self._varying([scope.names for scope in known]):
                     if name in counters:
@@ -66,6 +105,15 @@ class Names:
                     self.spec_locals[self.fresh(safe(name))] = values
         for name, values in channels:
             self.implicit[self.fresh(name)] = values
+
+    @staticmethod
+    def _plain(named: Sequence[Mapping[str, Any]]) -> list[tuple[str, Values]]:
+        """The parameters that are plain in every use."""
+        return [
+            (name, _compact({i: one[name] for i, one in enumerate(named)}))
+            for name in (named[0] if named else ())
+            if all(name in one for one in named)
+        ]
 
     @staticmethod
     def _varying(named: list[dict[str, Any]]) -> list[tuple[str, Values]]:
@@ -83,12 +131,13 @@ class Names:
     @property
     def all(self) -> set[str]:
         """Every name that means something in the constructor."""
-        return {*self.arguments, *self.implicit, *self.spec_locals, *self.used, *self.defined, *self.counters}
+        defined = {one for name in self.defined for one in name.split(", ")}
+        return {*self.arguments, *self.implicit, *self.spec_locals, *self.used, *defined, *self.counters}
 
     def fresh(self, wish: str) -> str:
         """A name like this one that means nothing yet."""
         name, number = wish, 2
-        while name in self.all or name in self.reserved:
+        while name in self.all or name in self.reserved or name in self.carried:
             name = f"{wish}_{number}"
             number += 1
         return name
@@ -114,12 +163,176 @@ class Names:
         finally:
             self.open_loops.pop()
 
+    def means_another(self, name: str) -> bool:
+        """Whether a name cannot be that of a local one."""
+        return name in {*self.arguments, *self.implicit, *self.used, *self.counters, *self.reserved}
+
     def use(self, name: str) -> str:
         self.used[name] = {**self.arguments, **self.implicit, **self.used}[name]
         return name
 
     def candidates(self) -> dict[str, Values]:
-        return {**self.arguments, **self.implicit, **self.used}
+        """What a value may be by search: only what differs between uses tells anything."""
+        known = {**self.arguments, **self.implicit, **self.used}
+        return {name: has for name, has in known.items() if len({(type(v), v) for v in has.values()}) > 1}
+
+    # -- translation
+
+    def translate(self, sources: Iterable[Span | Translated], values: Values, body: Body) -> str | None:
+        """The text of the first of some expressions of the spec that has these values in every context."""
+        for one in sources:
+            for pick in range(MOST_PICKS):
+                translator = _BodyTranslator(self, pick)
+                try:
+                    made = translator.run(one)
+                except Untranslatable:
+                    break
+                if self._holds(made, values, body):
+                    if any(isinstance(value, tuple) and not isinstance(value, Sizes) for value in values.values()):
+                        self.tuples |= made.names & self.arguments.keys()
+                    return self.commit(made)
+                if not translator.picked:
+                    break
+        return None
+
+    def translate_string(self, parts: tuple[str | tree.Expression, ...], values: Values, body: Body) -> str | None:
+        """The inside of an f-string that has these values, in which the spec's expressions stand."""
+        translator = _BodyTranslator(self, 0)
+        try:
+            made = Translated(translator.string(parts), translator.locals)
+        except Untranslatable:
+            return None
+        return self.commit(made)[2:-1] if self._holds(made, values, body) else None
+
+    def translations(self, sources: Iterable[Span]) -> list[Translated]:
+        """What some expressions of the spec are here, as far as that can be said."""
+        found = []
+        for span in sources:
+            try:
+                found.append(_BodyTranslator(self, 0).run(span))
+            except Untranslatable:
+                continue
+        return found
+
+    def holds(self, made: Translated, values: Values, body: Body) -> bool:
+        """Whether an expression has these values."""
+        return self._holds(made, values, body)
+
+    def either(self, options: Sequence[Translated], values: Values, body: Body) -> Translated | None:
+        """Channels that an earlier condition decides: a local name for one expression or another."""
+        for test in self.translated_tests:
+            for one, other in itertools.permutations(options, 2):
+                both = ast.IfExp(test.expression, one.expression, other.expression)
+                made = Translated(both, test.locals | one.locals | other.locals)
+                if self._holds(made, values, body):
+                    written = text(both)
+                    name = next((name for name, known in self.defined.items() if known == written), None)
+                    name = name or self.fresh("channels")
+                    self.commit(made)
+                    self.defined[name] = written
+                    return Translated(ast.Name(name), made.locals | {name: both})
+        return None
+
+    def channels(self, options: Iterable[Translated], values: Values, body: Body) -> Translated | None:
+        """The first of some expressions that has these values in every context; nothing is made of it yet."""
+        return next((one for one in options if self._holds(one, values, body)), None)
+
+    def channels_bound(self, name: str) -> list[Translated]:
+        """The channels of the values that a body binds to a name, one after another."""
+        found: dict[str, Translated] = {}
+        bound = [
+            [value for text, value in piece.scope.bindings if text == name] if piece.scope is not None else []
+            for _, piece in self.uses
+        ]
+        for place in range(min(map(len, bound))):
+            options = [self.value_channels.get((use, values[place])) for use, values in enumerate(bound)]
+            known = {text(one.expression): one for one in options if one is not None}
+            if len(known) == 1 and None not in options:
+                found |= known
+        return list(found.values())
+
+    def _holds(self, made: Translated, values: Values, body: Body) -> bool:
+        for context, value in values.items():
+            try:
+                found = made.evaluate(self.environment(context, body))
+            except (NameError, TypeError, ValueError, ArithmeticError, IndexError):
+                return False
+            if not _same(found, value):
+                return False
+        return True
+
+    def environment(self, context: int, body: Body) -> dict[str, Any]:
+        """The values of all names of the constructor in a context of one of its bodies."""
+        turns: dict[str, Any] = {}
+        while body.outer is not None:
+            if body.turn is not None and body.loop is not None:
+                for (span, name), own in self.turn_names.items():
+                    if span == body.loop and context in body.variables and name in body.variables[context]:
+                        turns.setdefault(own, body.variables[context][name])
+                if body.variable:
+                    turns.setdefault(body.variable, body.turn[context])
+                for name, has in self.carried.items():
+                    if (id(body), context) in has:
+                        turns.setdefault(name, has[id(body), context])
+            context, body = body.parent[context], body.outer
+        known = {name: has[context] for name, has in {**self.arguments, **self.implicit}.items() if context in has}
+        return known | turns
+
+    def turn_variables(self, loop: tree.For) -> dict[str, str]:
+        """What the names of a loop of the spec are called here."""
+        taken = {*self.all, *self.reserved, *self.open_loops, *self.carried}
+        taken -= (self.spec_locals.keys() | self.counters) - {*self.open_loops}
+        variables: dict[str, str] = {}
+        for name in loop.names:
+            own, number = safe(name.text), 2
+            while own in taken or own in variables.values():
+                own = f"{safe(name.text)}_{number}"
+                number += 1
+            variables[name.text] = own
+        return variables
+
+    def iterable(self, loop: tree.For, turns: Mapping[int, list[dict[str, Plain]]], body: Body) -> str | None:
+        """The text of what a loop of the spec runs over, if its names then are what they are in every turn."""
+        proposals = self.translations([loop.iterable.span])
+        if not proposals:
+            return None
+        made = proposals[0]
+        for context, some in turns.items():
+            try:
+                items = list(made.evaluate(self.environment(context, body)))
+                found = [_unpacked(loop.targets, item) for item in items]
+            except (NameError, TypeError, ValueError, ArithmeticError, IndexError):
+                return None
+            if len(found) != len(some):
+                return None
+            for one, known in zip(found, some, strict=True):
+                if any(not _same(one[name], value) for name, value in known.items()):
+                    return None
+        return self.commit(made)
+
+    @contextmanager
+    def turns(self, loop: tree.For, variables: Mapping[str, str]) -> Iterator[None]:
+        """Within, the names of a loop of the spec mean something."""
+        self.counters |= set(variables.values())
+        self.open_loops += variables.values()
+        self.turn_names |= {(loop.span, name): own for name, own in variables.items()}
+        try:
+            yield
+        finally:
+            for name in variables:
+                del self.turn_names[loop.span, name]
+                self.open_loops.pop()
+
+    def commit(self, made: Translated) -> str:
+        """The text of an expression that is going to be written."""
+        for name, expression in made.locals.items():
+            self.defined[name] = text(expression)
+        for name in made.names:
+            if name in self.arguments or name in self.implicit:
+                self.use(name)
+            if name in self.carried:
+                self.carried_used.add(name)
+        return text(made.expression)
 
     def given(self, values: Values) -> str | None:
         """The parameter that has these values, if there is one."""
@@ -175,6 +388,19 @@ class Names:
         else:
             text = self._expression(values) or self._by_test(values)
         return text if text is not None else self._new(values, hint)
+
+    def layer(self, values: Values, parameter: str) -> str:
+        """The parameter of the spec's block that takes a layer, with what it is in uses that apply it."""
+        name = self.parameter_names.get(parameter)
+        if name is None:
+            name = self.parameter_names[parameter] = self._new(values, parameter)
+            self.layers[name] = dict(values)
+        known = self.layers[name]
+        if any(known.get(i, maker) != maker for i, maker in values.items()):
+            raise Differ("a layer that is made in several ways in one use")
+        known |= values
+        self.used[name] |= values
+        return name
 
     def _layer(self, values: Values, hint: str) -> str:
         """The parameter that takes these layers; uses that do not apply it may be given any."""
@@ -324,6 +550,136 @@ class Names:
         return None
 
 
+class _BodyTranslator(Translator):
+    """Translates expressions of one body."""
+
+    def __init__(self, names: Names, pick: int) -> None:
+        super().__init__()
+        self.names = names
+        self.pick = pick
+        self.picked = False
+        """Whether there was a choice."""
+
+    def run(self, one: Span | Translated) -> Translated:
+        if isinstance(one, Translated):
+            return one
+        e = self.names.source.expressions.get(one)
+        if e is None:
+            raise Untranslatable("no expression")
+        expression = self.translate(e)
+        return Translated(expression, self.locals)
+
+    def _reaching(self, e: tree.Name) -> Bound | None:
+        """What gave a name its value; None where that is a parameter, or nothing."""
+        source = self.names.source
+        definition = source.around(e.span)
+        if definition is None:
+            raise Untranslatable(e.text)
+        known = source.bound(definition).get(e.text, [])
+        ahead = [one for one in known if before(one.statement.span, e.span) and not self._own(one, e)]
+        last = ahead[-1] if ahead else None
+        if last is not None and not last.always_before(e.span):
+            raise Untranslatable(f"{e.text} has several values")
+        for one in known:
+            loop = [span for span in one.within if inside(e.span, span)]
+            if one not in ahead and loop and (last is None or len(last.within) < len(loop)):
+                raise Untranslatable(f"{e.text} changes from turn to turn")
+        return last
+
+    @staticmethod
+    def _own(one: Bound, e: tree.Name) -> bool:
+        """Whether a name is read in the very statement, before that gives it a value."""
+        if isinstance(one.statement, tree.For):
+            return inside(e.span, one.statement.iterable.span)
+        return inside(e.span, one.statement.span)
+
+    @override
+    def name(self, e: tree.Name) -> ast.expr:
+        bound = self._reaching(e)
+        if bound is None:
+            own = self.names.parameter_names.get(e.text)
+            if own is not None:
+                return ast.Name(own)
+            found = word(e.text)
+            if found is None:
+                raise Untranslatable(e.text)
+            return found
+        if isinstance(bound.statement, tree.For):
+            own = self.names.turn_names.get((bound.statement.span, e.text))
+            if own is None:
+                raise Untranslatable(e.text)
+            return ast.Name(own)
+        if not isinstance(bound.statement, tree.Binding):
+            raise Untranslatable(e.text)
+        targets = [target.text for target in bound.statement.targets]
+        value = self.translate(bound.statement.value)
+        definition = self.names.source.around(e.span)
+        assert definition is not None
+        known = self.names.source.bound(definition)
+        written = text(value)
+        local = ", ".join(map(safe, targets))
+        named = (
+            all(len(known[target]) == 1 for target in targets)
+            and not (len(targets) == 1 and isinstance(value, ast.Name | ast.Constant))
+            and not _turns(value, self.names)
+            and self.names.defined.get(local, written) == written
+            and not any(self.names.means_another(safe(target)) for target in targets)
+        )
+        if named:
+            self.locals[local] = value
+            return ast.Name(safe(e.text))
+        return value if len(targets) == 1 else ast.Subscript(value, ast.Constant(targets.index(e.text)))
+
+    @override
+    def attribute(self, e: tree.Attribute) -> ast.expr:
+        if e.name.text != "channels" or not isinstance(e.value, tree.Name):
+            raise Untranslatable(e.name.text)
+        bound = self._reaching(e.value)
+        if bound is not None and isinstance(bound.statement, tree.Input):
+            found = self.names.channel_names.get(e.value.text)
+            if found is None:
+                raise Untranslatable(e.value.text)
+            return self._taken(found)
+        options = self.names.channels_bound(e.value.text)
+        self.picked = len(options) > self.pick + 1
+        if self.pick >= len(options):
+            raise Untranslatable(e.value.text)
+        return self._taken(options[self.pick])
+
+    def _taken(self, one: Translated) -> ast.expr:
+        self.locals |= one.locals
+        return one.expression
+
+
+def _unpacked(targets: Sequence[tree.Name | tree.Names], item: Any) -> dict[str, Any]:
+    """What an item of a loop gives its names."""
+    found: dict[str, Any] = {}
+    for target, one in zip(targets, item if len(targets) > 1 else [item], strict=True):
+        if isinstance(target, tree.Names):
+            found |= zip((name.text for name in target.names), one, strict=True)
+        else:
+            found[target.text] = one
+    return found
+
+
+def _turns(expression: ast.expr, names: Names) -> bool:
+    """Whether an expression has the variable of a loop in it."""
+    variables = {*names.turn_names.values(), *names.open_loops}
+    return any(isinstance(part, ast.Name) and part.id in variables for part in ast.walk(expression))
+
+
+def _same(found: Any, value: Any) -> bool:
+    if isinstance(found, list):
+        found = tuple(found)
+    if isinstance(value, Sizes):
+        return (tuple(value) if isinstance(found, tuple) else next(iter(set(value)))) == found and (
+            isinstance(found, tuple) or len(set(value)) == 1
+        )
+    if isinstance(value, float) and type(found) is int:
+        return False
+    return type(found) is type(value) and bool(found == value)
+
+
 def _loop_variables(body: Iterable[Piece]) -> Iterator[str]:
     for piece in body:
         for variables, turn in zip(piece.variables, piece.turns, strict=False):
@@ -335,17 +691,13 @@ def _loop_variables(body: Iterable[Piece]) -> Iterator[str]:
 
 def _compact(values: Values) -> Values:
     """Sizes such as 3x3 as one number, where all uses allow it; else as one for each axis in all of them."""
-    sizes = [
-        value
-        for value in values.values()
-        if isinstance(value, tuple) and value and all(type(size) is int for size in value)
-    ]
-    if not sizes or not all(type(value) is int or value in sizes for value in values.values()):
+    sizes = [value for value in values.values() if isinstance(value, Dims) and value]
+    if not sizes or not all(type(value) is int or isinstance(value, Dims) for value in values.values()):
         return values
     if all(len(set(size)) == 1 for size in sizes):
-        return {i: value[0] if isinstance(value, tuple) else value for i, value in values.items()}
+        return {i: value[0] if isinstance(value, Dims) else value for i, value in values.items()}
     rank = len(sizes[0])
-    return {i: value if isinstance(value, tuple) else (value,) * rank for i, value in values.items()}
+    return {i: tuple(value) if isinstance(value, Dims) else (value,) * rank for i, value in values.items()}
 
 
 def _equal(has: Values, values: Values) -> bool:

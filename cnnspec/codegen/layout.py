@@ -6,6 +6,7 @@ others one a line with a trailing comma, which formatters leave as it is.
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Callable, Iterable
@@ -43,7 +44,21 @@ class Comprehension:
         return f"{self.opening}{flat(self.element)} {self.clause}]"
 
 
-Part = str | Bracket | Comprehension
+@dataclass(slots=True)
+class Chain:
+    """``a + b + c`` or ``a if test else b``: text that may be broken before its operators.
+
+    Each part but the first begins with the operator before it.
+    """
+
+    parts: list[str]
+    prefix: str = ""
+
+    def flat(self) -> str:
+        return self.prefix + " ".join(self.parts)
+
+
+Part = str | Bracket | Comprehension | Chain
 
 
 def flat(part: Part) -> str:
@@ -53,7 +68,7 @@ def flat(part: Part) -> str:
 
 def prefixed(prefix: str, part: Part) -> Part:
     """A part with something before it: ``name=part``."""
-    if isinstance(part, Bracket):
+    if isinstance(part, Bracket | Chain):
         return replace(part, prefix=f"{prefix}{part.prefix}")
     return f"{prefix}{flat(part)}"
 
@@ -71,6 +86,15 @@ def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
             f"{pad}{INDENT}{part.clause}",
             f"{pad}]{after}",
         ]
+    if isinstance(part, Chain):
+        if not before and after == ",":
+            first, *others = part.parts
+            indented = [f"{pad}{INDENT if part.prefix else ''}{other}" for other in others]
+            broken = [f"{pad}{part.prefix}{first}", *indented]
+            return [*broken[:-1], f"{broken[-1]}{after}"]
+        whole = f"{pad}{INDENT}{' '.join(part.parts)}"
+        operands = [whole] if len(whole) <= WIDTH else [f"{pad}{INDENT}{one}" for one in part.parts]
+        return [f"{pad}{before}{part.prefix}(", *operands, f"{pad}){after}"]
     if not part.parts:
         return [line]
     lines = [f"{pad}{before}{part.prefix}{part.head}"]
@@ -172,15 +196,38 @@ LONGEST_PART = 56
 
 def parsed(text: str, prefix: str = "") -> Part:
     """An expression as a part: a call or a tuple that is long enough to be broken with its arguments apart."""
-    head, opening, rest = text.partition("(")
-    if len(prefix) + len(text) < LONGEST_PART or not rest.endswith(")") or not re.fullmatch(r"[\w.]*", head):
+    if len(prefix) + len(text) < LONGEST_PART:
         return f"{prefix}{text}"
-    inner = _split(rest[:-1])
-    return (
-        f"{prefix}{text}"
-        if inner is None
-        else Bracket(f"{head}{opening}", [parsed(one) for one in inner], prefix=prefix)
-    )
+    head, opening, rest = text.partition("(")
+    inner = _split(rest[:-1]) if rest.endswith(")") and re.fullmatch(r"[\w.]*", head) else None
+    if inner is not None:
+        return Bracket(f"{head}{opening}", [parsed(one) for one in inner], prefix=prefix)
+    operands = _operands(text)
+    return Chain(operands, prefix) if len(operands) > 1 else f"{prefix}{text}"
+
+
+def _operands(text: str) -> list[str]:
+    """The operands of an expression at its outermost operators, each behind the first with its operator."""
+    try:
+        e = ast.parse(text, mode="eval").body
+    except SyntaxError:  # an argument with a star
+        return [text]
+    cuts: list[ast.expr] = []
+    if isinstance(e, ast.BinOp):
+        strength = isinstance(e.op, ast.Add | ast.Sub)
+        while isinstance(e, ast.BinOp) and isinstance(e.op, ast.Add | ast.Sub) == strength:
+            cuts.insert(0, e.right)
+            e = e.left
+    elif isinstance(e, ast.IfExp):
+        cuts = [e.test, e.orelse]
+    elif isinstance(e, ast.BoolOp):
+        cuts = e.values[1:]
+    # From the start of an operand back over brackets and the operator before it.
+    starts = []
+    for cut in cuts:
+        before = text[: cut.col_offset].rstrip("(").rstrip()
+        starts.append(before.rindex(" ") + 1)
+    return [text[a:b].strip() for a, b in zip([0, *starts], [*starts, len(text)], strict=True)]
 
 
 def _split(text: str) -> list[str] | None:

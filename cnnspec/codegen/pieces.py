@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -27,6 +27,8 @@ class Piece:
     turns: list[list[Piece]] = field(default_factory=list)
     variables: list[dict[str, Plain]] = field(default_factory=list)
     taken: int = 0
+    bindings: tuple[tuple[str, int], ...] = ()
+    """Of a branch: names that it gives values which were there before."""
     inputs: tuple[int, ...] = ()
     outputs: tuple[int, ...] = ()
     path: str = ""
@@ -93,7 +95,9 @@ def _items(items: Iterable[Item], unroll: Unroll, turn: tuple[int, ...]) -> list
                 found.append(piece)
             case Branch():
                 body = _items(item.body, unroll, turn)
-                found.append(Piece(kind="branch", key=("branch", item.span, *turn), taken=item.taken, body=body))
+                found.append(
+                    Piece("branch", ("branch", item.span, *turn), taken=item.taken, bindings=item.bindings, body=body)
+                )
             case Loop():
                 if item.span in unroll:
                     for number, one in enumerate(item.turns):
@@ -133,10 +137,15 @@ def produced(piece: Piece) -> list[int]:
 
 
 def gather(body: list[Piece], results: tuple[int, ...]) -> list[Piece]:
-    """Put neighbours whose labels share a first part (``layer1.0``, ``layer1.1``) into a container of that name."""
-    for piece in body:
-        if piece.kind == "branch":
-            piece.body = gather(piece.body, tuple(produced(piece)))
+    """Put neighbours whose labels share a first part (``layer1.0``, ``layer1.1``) into a container of that name.
+
+    Loops and branches go along where all labels in them share it too; nothing else in the body may have it.
+    """
+    everywhere: Counter[str] = Counter(head for piece in body for head in _heads(piece))
+    return _gathered(body, results, everywhere)
+
+
+def _gathered(body: list[Piece], results: tuple[int, ...], everywhere: Counter[str]) -> list[Piece]:
     uses: dict[int, int] = dict.fromkeys(results, 1)
     for piece in body:
         for value in used(piece):
@@ -144,43 +153,79 @@ def gather(body: list[Piece], results: tuple[int, ...]) -> list[Piece]:
     found: list[Piece] = []
     position = 0
     while position < len(body):
-        piece = body[position]
-        head, dot, _ = piece.label.partition(".")
-        if not dot:
-            found.append(piece)
-            position += 1
-            continue
+        heads = _heads(body[position])
+        head = heads[0] if heads else ""
         end = position
-        while end < len(body) and body[end].label.startswith(head + "."):
+        while head and end < len(body) and set(_heads(body[end])) == {head}:
             end += 1
         run = body[position:end]
-        others = [p for p in body[:position] + body[end:] if p.label == head or p.label.startswith(head + ".")]
-        container = None if others else _container(head, run, uses)
+        whole = run and sum(len(_heads(piece)) for piece in run) == everywhere[head] and all(map(_dotted, run))
+        container = _container(head, run, uses) if whole else None
+        if container is None:
+            run = body[position : max(end, position + 1)]
+            for piece in run:
+                if piece.kind == "branch":
+                    piece.body = _gathered(piece.body, tuple(produced(piece)), everywhere)
         found += [container] if container else run
-        position = end
+        position += len(run)
     return found
+
+
+def _heads(piece: Piece) -> list[str]:
+    """The first parts of the labels of layers and scopes in a part of a body."""
+    if piece.kind in ("node", "scope"):
+        return [piece.label.partition(".")[0]]
+    bodies = [piece.body] if piece.kind == "branch" else piece.turns
+    return [head for body in bodies for part in body for head in _heads(part)]
+
+
+def _dotted(piece: Piece) -> bool:
+    """Whether all labels in a part have a dot."""
+    if piece.kind in ("node", "scope"):
+        return "." in piece.label
+    return all(_dotted(part) for body in ([piece.body] if piece.kind == "branch" else piece.turns) for part in body)
+
+
+def _without(piece: Piece, head: str) -> None:
+    """Take the first part away from all labels in a part."""
+    if piece.kind in ("node", "scope"):
+        piece.label = piece.label[len(head) + 1 :]
+    for body in [piece.body] if piece.kind == "branch" else piece.turns:
+        for part in body:
+            _without(part, head)
+
+
+def _first(piece: Piece) -> Piece:
+    """The first layer or scope in a part."""
+    if piece.kind in ("node", "scope"):
+        return piece
+    return next(_first(part) for body in ([piece.body] if piece.kind == "branch" else piece.turns) for part in body)
 
 
 def _container(head: str, run: list[Piece], uses: dict[int, int]) -> Piece | None:
     """The run as one scope, if it is a chain of which only the end is seen from outside."""
-    if any(len(piece.inputs) != 1 or len(piece.outputs) != 1 for piece in run):
+    first = _first(run[0])
+    if len(first.inputs) != 1:
         return None
-    for before, after in itertools.pairwise(run):
-        if after.inputs != before.outputs or uses.get(before.outputs[0], 0) != 1:
-            return None
+    made = [value for piece in run for value in produced(piece)]
+    inner = Counter(value for piece in run for value in used(piece))
+    last = _chained(run, first.inputs[0], lambda node: True)
+    if last is None or any(inner[value] != 1 or uses.get(value, 0) != 1 for value in made if value != last):
+        return None
+    if any(made.count(value) != 1 for value in made) or last not in made:
+        return None
+    outer = first.path.rpartition("." + first.label)[0]
     for piece in run:
-        piece.label = piece.label[len(head) + 1 :]
-    last = run[-1].outputs
-    outer = run[0].path.rpartition("." + run[0].label)[0] if run[0].label else head
+        _without(piece, head)
     return Piece(
         kind="scope",
         key=("container", head, run[0].key),
         label=head,
         named=True,
-        body=gather(run, last),
-        inputs=run[0].inputs,
-        outputs=last,
-        path=outer,
+        body=gather(run, (last,)),
+        inputs=first.inputs,
+        outputs=(last,),
+        path=f"{outer}.{head}" if outer else head,
     )
 
 

@@ -10,22 +10,30 @@ checked against every use, so the code computes for each of them exactly what th
 
 from __future__ import annotations
 
+import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from cnnspec.codegen.alignment import Aligner, Body, Differ, Restart, Slot, loops_to_unroll, skeleton
 from cnnspec.codegen.dialect import Dialect
-from cnnspec.codegen.emission import REQUIRED, Sizes, literal
+from cnnspec.codegen.emission import REQUIRED, Code, Construct, Maker, Sizes, literal
+from cnnspec.codegen.examples import drawn
 from cnnspec.codegen.explanation import Names, Values
 from cnnspec.codegen.naming import class_name, safe, unnumbered
-from cnnspec.codegen.pieces import Piece, pieces
+from cnnspec.codegen.pieces import Piece, pieces, produced, used
 from cnnspec.codegen.program import Call, Expression, Parameter, Plan, ResolvedStage, Routine, Step
-from cnnspec.codegen.resolution import outermost, resolve, resolve_call, resolve_formula, resolve_label
+from cnnspec.codegen.resolution import Origins, outermost, resolve, resolve_call, resolve_formula, resolve_label
+from cnnspec.codegen.source import Source
+from cnnspec.codegen.translation import Constants, Translated, Untranslatable, negated, text
 from cnnspec.codegen.variables import Closed, Flow
-from cnnspec.graph import Graph, Node
-from cnnspec.shapes import Shape, show
+from cnnspec.diagnostics import Span
+from cnnspec.graph import Graph, Node, Plain, Scope
+from cnnspec.shapes import Dim, Shape, show
+from cnnspec.syntax import tree
 
 
 def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
@@ -33,6 +41,7 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
 
     ``probes`` vary one parameter each; a parameter that changes nothing but what can be explained is carried.
     """
+    draws = drawn(graph)
     by_parameter: dict[str, list[Graph]] = {}
     for probe in probes:
         changed = [name for name, value in probe.parameters.items() if graph.parameters.get(name) != value]
@@ -43,7 +52,7 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
     best: Plan | None = None
     for name, some in by_parameter.items():
         try:
-            attempt = _plan([*used, *some], [*carried, name], dialect)
+            attempt = _plan([*used, *some], draws, [*carried, name], dialect)
         except Differ:
             continue
         if not any(parameter.name == safe(name) for parameter in attempt.model.parameters):
@@ -51,24 +60,70 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
         carried.append(name)
         used += some
         best = attempt
-    return best or _plan(used, carried, dialect)
+    return best or _plan(used, draws, carried, dialect)
 
 
-def _plan(graphs: list[Graph], carried: list[str], dialect: Dialect) -> Plan:
-    unroll: set[object] = loops_to_unroll(graphs)
+def _plan(graphs: list[Graph], draws: Sequence[Graph], carried: list[str], dialect: Dialect) -> Plan:
+    unroll: set[object] = loops_to_unroll([*graphs, *draws])
     while True:
-        planner = _Planner(graphs, carried, dialect, frozenset(unroll))
+        planner = _Planner(graphs, draws, carried, dialect, frozenset(unroll))
         try:
             return planner.run()
         except Restart as restart:
             unroll.add(restart.loop)
 
 
+@dataclass(slots=True)
+class _Carry:
+    """A number of channels that a loop takes from turn to turn, along with a value.
+
+    ``begun`` are the first turns and ``values`` what is read in later ones, by context; ``maker`` is the part that
+    makes it, with the place among its results; ``variables`` are the loop's, ``starts`` is what the channels at first
+    may be called, and ``last`` what those are that the last turn made.
+    """
+
+    name: str
+    step: Step
+    body: Body
+    outer: Body
+    begun: set[int]
+    values: dict[int, int]
+    maker: tuple[int, int]
+    variables: dict[str, str]
+    starts: list[Translated]
+    last: dict[int, Translated | None] = field(default_factory=dict)
+
+
+def _everything(body: Body) -> Iterator[tuple[Slot, int, Piece]]:
+    """The layers, scopes and loops in a body and in its branches, each with its slot and context."""
+    for slot in body.slots:
+        if slot.kind == "branch":
+            for side in slot.bodies:
+                yield from _everything(side)
+        else:
+            for context, piece in slot.pieces.items():
+                yield slot, context, piece
+
+
 class _Planner:
-    def __init__(self, graphs: list[Graph], carried: list[str], dialect: Dialect, unroll: frozenset[object]) -> None:
-        self.graphs = graphs
+    def __init__(
+        self,
+        models: list[Graph],
+        draws: Sequence[Graph],
+        carried: list[str],
+        dialect: Dialect,
+        unroll: frozenset[object],
+    ) -> None:
+        self.graphs = graphs = [*models, *draws]
+        self.models = len(models)
+        self.source = Source.of(models[0])
+        self.carries: list[_Carry] = []
+        """Numbers that loops take from turn to turn."""
+        self.around: dict[tuple[int, str], Scope] = {}
+        """The use of a block that each group is in."""
         self.carried = carried
         self.dialect = dialect
+        self.unroll = unroll
         self.roots = [pieces(graph, unroll) for graph in graphs]
         self.instances: dict[object, list[tuple[int, Piece]]] = {}
         self.inlined: dict[object, bool] = {}
@@ -77,16 +132,17 @@ class _Planner:
         self.order: list[Routine] = []
         self.names_taken: set[str] = set()
         self.reserved: set[str] = set()
-        self.aligner = Aligner(graphs, dialect, self.is_routine)
+        self.aligner = Aligner(graphs, dialect, self.is_routine, self.source)
 
     def run(self) -> Plan:
         for number, root in enumerate(self.roots):
-            self._collect(number, root.body)
+            assert root.scope is not None
+            self._collect(number, root.body, root.scope)
         model_name = self.dialect.model_name(self.graphs[0].name)
         self.names_taken = {model_name, *self.dialect.helpers}
         definitions = [uses[0][1] for uses in self.instances.values() if self.is_routine(uses[0][1])]
         self.reserved = {model_name, *self.dialect.helpers, *map(self._wished_name, definitions)}
-        uses = list(enumerate(self.roots))
+        uses = list(enumerate(self.roots[: self.models]))
         try:
             model = self._routine(model_name, uses, model=True)
         except Differ:
@@ -94,13 +150,17 @@ class _Planner:
             raise
         return Plan(self.graphs[0], self.order, model, self.carried)
 
-    def _collect(self, graph: int, body: Iterable[Piece]) -> None:
+    def _collect(self, graph: int, body: Iterable[Piece], around: Scope) -> None:
         for piece in body:
+            inner = around
             if piece.kind == "scope":
                 self.instances.setdefault(self._definition(piece), []).append((graph, piece))
-            self._collect(graph, piece.body)
+                self.around[graph, piece.path] = around
+                if piece.scope is not None and piece.definition:
+                    inner = piece.scope
+            self._collect(graph, piece.body, inner)
             for turn in piece.turns:
-                self._collect(graph, turn)
+                self._collect(graph, turn, inner)
 
     @staticmethod
     def _definition(piece: Piece) -> object:
@@ -138,6 +198,8 @@ class _Planner:
                 self.order.append(routine)
                 for number, use in routine.uses:
                     self.owner[number, use.path] = routine
+        if (graph, piece.path) not in self.owner:
+            raise Differ("a drawn use that the definition of its block does not serve")
         return self.owner[graph, piece.path]
 
     def _unique(self, name: str) -> str:
@@ -168,6 +230,9 @@ class _Planner:
         try:
             return [self._routine("", uses)]
         except Differ:
+            own = [(graph, use) for graph, use in uses if graph < self.models]
+            if own and len(own) < len(uses):
+                return self._with_draws(own, [use for use in uses if use not in own])
             for exact in (False, True):
                 groups: dict[object, list[tuple[int, Piece]]] = {}
                 for graph, use in uses:
@@ -177,6 +242,19 @@ class _Planner:
                     return [routine for group in groups.values() for routine in self._together(group)]
             self._write_out_loops(uses)
             raise
+
+    def _with_draws(self, own: list[tuple[int, Piece]], drawn: list[tuple[int, Piece]]) -> list[Routine]:
+        """The definitions of a block for its own uses, and of the drawn ones those that they can serve as well."""
+        made = self._together(own)
+        if len(made) > 1:
+            return made
+        for use in drawn:
+            try:
+                made = [self._routine("", [*own, use])]
+                own = [*own, use]
+            except (Differ, Restart):
+                continue
+        return made
 
     @staticmethod
     def _write_out_loops(uses: Sequence[tuple[int, Piece]]) -> None:
@@ -232,15 +310,25 @@ class _Planner:
                 channels.append((channel_name, values))
                 owners.append(input_name)
         reserved = self.reserved | set(input_names) if self.dialect.one_scope else self.reserved
-        names = Names(uses, channels, reserved, self.carried if model else None)
+        around = [self._seen(graph, piece) for graph, piece in uses] if not model and not first.definition else []
+        names = Names(uses, channels, reserved, self.carried if model else None, self.source, around)
+        self._name_channels(names, uses, owners, input_names)
         sources = dict(zip(names.implicit, owners, strict=True))
         flow = Flow(body, uses, input_names)
-        steps = self._steps(body, names, flow)
-        taken = names.counters | self.reserved
+        others, self.carries = self.carries, []
+        try:
+            steps = self._steps(body, names, flow)
+            self._finish_carries(names, flow)
+        finally:
+            self.carries = others
+        taken = names.counters | names.carried_used | self.reserved
         if self.dialect.one_scope:
             taken |= {*names.used, *names.defined, *names.implicit}
         outputs = flow.results(taken)
-        spec_order = [*names.implicit, *names.arguments]
+        steps = _without_idle(steps)
+        self._name_repeated(steps, names)
+        definition = self.source.definitions.get(first.definition)
+        spec_order = [*names.implicit, *self._order(names, definition), *names.arguments]
         parameters = []
         read = []
         for parameter in sorted(names.used, key=lambda n: spec_order.index(n) if n in spec_order else len(spec_order)):
@@ -249,9 +337,19 @@ class _Planner:
                 continue
             values = names.used[parameter]
             by_use = {(graph, piece.path): values[i] for i, (graph, piece) in enumerate(uses)}
-            default = values[0] if model else REQUIRED if parameter in names.implicit else self._default(by_use)
+            default: Any
+            if model:
+                default = values[0]
+            elif parameter in names.implicit:
+                default = REQUIRED
+            elif definition is not None and parameter in names.parameter_names.values():
+                default = self._spec_default(definition, names, parameter, uses)
+            else:
+                default = self._default(by_use)
             sizes = parameter not in names.tuples and all(isinstance(value, tuple) for value in by_use.values())
-            parameters.append(Parameter(parameter, by_use, default, sizes))
+            spec_name = next((name for name, own in names.parameter_names.items() if own == parameter), "")
+            channels_of = input_names.index(sources[parameter]) if parameter in sources else None
+            parameters.append(Parameter(parameter, by_use, default, sizes, spec_name, channels_of))
         parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
         shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
         shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
@@ -267,6 +365,74 @@ class _Planner:
             read,
             flow.beginnings,
         )
+
+    def _name_repeated(self, steps: Sequence[Step], names: Names) -> None:
+        """Give what makes a layer a local name where several blocks are given the same."""
+        given: dict[str, list[tuple[Step, int]]] = {}
+        for step in _flat(steps):
+            for number, (_, written) in enumerate(step.arguments):
+                if written.startswith("partial("):
+                    given.setdefault(written, []).append((step, number))
+        for written, places in given.items():
+            if len(places) > 1:
+                name = names.fresh(safe(places[0][0].arguments[places[0][1]][0]))
+                names.defined[name] = written
+                for step, number in places:
+                    step.arguments[number] = step.arguments[number][0], name
+
+    def _seen(self, graph: int, piece: Piece) -> dict[str, Plain]:
+        """The names that a group sees of the body around it."""
+        scope = self.around[graph, piece.path]
+        return {**scope.names, **scope.arguments}
+
+    def _name_channels(
+        self, names: Names, uses: list[tuple[int, Piece]], owners: Sequence[str], input_names: Sequence[str]
+    ) -> None:
+        """Tell the names of a definition what the channels of its inputs are called there."""
+        first = uses[0][1]
+        implicit = dict(zip(owners, names.implicit, strict=True))
+        spec_names = first.scope.input_names if first.scope is not None else ()
+        for position, input_name in enumerate(input_names):
+            sizes = {self.graphs[graph].values[piece.inputs[position]][0] for graph, piece in uses}
+            if input_name in implicit:
+                channels = Translated(ast.Name(implicit[input_name]))
+            elif len(sizes) == 1 and type(size := next(iter(sizes))) is int:
+                channels = Translated(ast.Constant(size))
+            else:
+                continue
+            if position < len(spec_names):
+                names.channel_names[spec_names[position]] = channels
+            for number, (_, piece) in enumerate(uses):
+                names.value_channels[number, piece.inputs[position]] = channels
+
+    @staticmethod
+    def _order(names: Names, definition: tree.Definition | None) -> list[str]:
+        """The parameters of the spec's block as they are called here, in its order."""
+        known = [parameter.name.text for parameter in definition.parameters] if definition is not None else []
+        return [names.parameter_names[name] for name in known if name in names.parameter_names]
+
+    def _spec_default(
+        self, definition: tree.Definition, names: Names, parameter: str, uses: list[tuple[int, Piece]]
+    ) -> Any:
+        """What the spec says a parameter is where it is not given."""
+        name = next(name for name, own in names.parameter_names.items() if own == parameter)
+        (e,) = [one.default for one in definition.parameters if one.name.text == name]
+        if e is None:
+            return REQUIRED
+        if parameter in names.layers:
+            left = [
+                names.layers[parameter][number]
+                for number, (_, piece) in enumerate(uses)
+                if piece.scope is not None and name not in piece.scope.sources and number in names.layers[parameter]
+            ]
+            return left[0] if left else REQUIRED
+        try:
+            value = Constants().translate(e)
+        except Untranslatable:
+            return REQUIRED
+        if isinstance(e, tree.DimsLiteral) and len(set(e.sizes)) == 1 and parameter not in names.tuples:
+            return e.sizes[0]
+        return Code(text(value))
 
     @staticmethod
     def _default(values: dict[tuple[int, str], Any]) -> Any:
@@ -325,21 +491,31 @@ class _Planner:
             raise Differ("other steps in other uses")
         hint = (some.named and unnumbered(some.label)) or some.node.layer.kind
         stages = []
+        origins = self._origins(slot, body, names, flow)
         if slot.makers:
-            maker = resolve(dict(slot.makers), body, names, self._written(some.node))
+            if slot.parameter and (outer := outermost(dict(slot.makers), body)):
+                maker = names.layer(outer, slot.parameter)
+            else:
+                maker = resolve(dict(slot.makers), body, names, self._written(some.node))
             if slot.nameless:
                 if isinstance(flow, Closed):
                     raise Differ("functions in a sequence of objects")
                 called = Expression("{function}({0})", {"function": maker}, loose=False, helper=None)
                 stages.append(ResolvedStage(None, called, "", attribute=False))
             else:
-                stages.append(ResolvedStage(Call(maker, [], self.dialect.layer_class), None, "", attribute=False))
+                given = [Construct("", slot.placed[c]) for c in contexts]
+                made = resolve_call(given, contexts, body, names, hint, origins)
+                call = Call(maker, made.arguments, self.dialect.layer_class)
+                stages.append(ResolvedStage(call, None, "", attribute=False))
         for position, stage in enumerate(() if slot.makers else emissions[0].stages):
             every = [emission.stages[position] for emission in emissions]
             modules = [one.module for one in every if one.module is not None]
             formulas = [one.formula for one in every if one.formula is not None]
-            module = resolve_call(modules, contexts, body, names, hint) if len(modules) == len(every) else None
-            formula = resolve_formula(formulas, contexts, body, names, hint) if len(formulas) == len(every) else None
+            module = formula = None
+            if len(modules) == len(every):
+                module = resolve_call(modules, contexts, body, names, hint, origins)
+            if len(formulas) == len(every):
+                formula = resolve_formula(formulas, contexts, body, names, hint, origins)
             if module is None and formula is None:
                 raise Differ("no form that all uses share")
             stages.append(ResolvedStage(module, formula, stage.suffix, stage.attribute))
@@ -363,7 +539,183 @@ class _Planner:
             auxiliary=some.auxiliary,
         )
         flow.connect(step, slot)
+        self._follow_channels(slot, body, names, flow, origins)
         return step
+
+    def _origins(self, slot: Slot, body: Body, names: Names, flow: Flow) -> Origins:
+        """What the spec gives a layer, where it gives all uses of it the same, and the channels that come in."""
+        nodes = [piece.node for piece in slot.pieces.values() if piece.node is not None]
+        fields = {
+            name: span
+            for name, span in nodes[0].sources.items()
+            if all(node.sources.get(name) == span for node in nodes)
+        }
+        known = [self._channels_read(slot, body, n, names, flow) for n in range(len(nodes[0].inputs))]
+        options = list({text(one.expression): one for some in known for one in some}.values())
+        if len(options) > 1 and len(nodes[0].inputs) == 1:
+            sizes = {c: self._channels(body, c, piece.inputs[0]) for c, piece in slot.pieces.items()}
+            if names.channels(options, sizes, body) is None:
+                either = names.either(options, sizes, body)
+                options = [either] if either is not None else options
+        return Origins(fields, options)
+
+    def _carry(self, slot: Slot, step: Step, body: Body, names: Names, flow: Flow) -> None:
+        """Name the channels of what a loop makes in one turn and reads in the next: numbers that go along with it."""
+        inner = slot.bodies[0]
+        assert inner.turn is not None
+        before = {(inner.parent[c], inner.turn[c]): c for c in inner.contexts}
+        made: dict[tuple[int, int], tuple[int, int, int]] = {}
+        readers: list[tuple[int, int]] = []
+        for part, context, piece in _everything(inner):
+            # Of several results of a loop inside, the last turn's is what goes on.
+            results = produced(piece)
+            made |= {(context, value): (id(part), n - len(results), value) for n, value in enumerate(results)}
+            readers += [(context, value) for value in used(piece)]
+        carried: dict[tuple[int, int], dict[int, int]] = {}
+        for context, value in readers:
+            last = before.get((inner.parent[context], inner.turn[context] - 1))
+            if last is not None and (last, value) in made:
+                carried.setdefault(made[last, value][:2], {})[context] = value
+        for (maker, position), values in carried.items():
+            # What comes in at first is what is read in the first turn where later ones read what was made before.
+            begun = self._begun(inner, set(values.items()), readers)
+            if begun is None:
+                continue
+            name = names.fresh("channels")
+            sizes = {c: self._channels(inner, c, value) for c, value in {**begun, **values}.items()}
+            if len(set(sizes.values())) == 1:
+                continue
+            names.carried[name] = {(id(inner), c): size for c, size in sizes.items()}
+            starts = {
+                text(one.expression): one
+                for c, value in begun.items()
+                if (one := names.value_channels.get((flow.use_of(inner, c), value))) is not None
+            }
+            for context, value in values.items():
+                names.value_channels[flow.use_of(inner, context), value] = Translated(ast.Name(name))
+            loop = self.source.loops.get(inner.loop) if inner.loop is not None else None
+            known = {n.text: names.turn_names.get((loop.span, n.text)) for n in loop.names} if loop is not None else {}
+            variables = {name: own for name, own in known.items() if own is not None}
+            self.carries.append(
+                _Carry(name, step, inner, body, set(begun), values, (maker, position), variables, list(starts.values()))
+            )
+
+    @staticmethod
+    def _begun(inner: Body, carried: set[tuple[int, int]], readers: Sequence[tuple[int, int]]) -> dict[int, int] | None:
+        """The value that is read in each first turn in place of what later turns carry."""
+        assert inner.turn is not None
+        order: dict[int, list[int]] = {}
+        for context, value in readers:
+            order.setdefault(context, []).append(value)
+        places = {order[c].index(value) for c, value in carried}
+        firsts = [c for c in inner.contexts if inner.turn[c] == 0]
+        place = min(places)
+        if any(len(order.get(c, [])) <= place for c in firsts):
+            return None
+        return {c: order[c][place] for c in firsts}
+
+    def _behind_loop(self, inner: Body, body: Body, names: Names, flow: Flow) -> None:
+        """What the last turn has made has as many channels as the number says that was taken on."""
+        assert inner.turn is not None
+        last: dict[int, int] = {}
+        for context in inner.contexts:
+            last[inner.parent[context]] = max(inner.turn[context], last.get(inner.parent[context], 0))
+        for carry in self.carries:
+            if carry.body is not inner:
+                continue
+            for part, context, piece in _everything(inner):
+                if id(part) == carry.maker[0] and inner.turn[context] == last[inner.parent[context]]:
+                    value = produced(piece)[carry.maker[1]]
+                    key = flow.use_of(inner, context), value
+                    carry.last[context] = names.value_channels.get(key)
+                    names.carried[carry.name][id(body), inner.parent[context]] = self._channels(inner, context, value)
+                    names.value_channels[key] = Translated(ast.Name(carry.name))
+
+    def _finish_carries(self, names: Names, flow: Flow) -> None:
+        """Write how the numbers begin and change that loops take from turn to turn, those that something reads."""
+        waiting = list(self.carries)
+        while ready := [carry for carry in waiting if carry.name in names.carried_used]:
+            waiting = [carry for carry in waiting if carry not in ready]
+            for carry in ready:
+                self._finish_carry(carry, names, flow)
+
+    def _finish_carry(self, carry: _Carry, names: Names, flow: Flow) -> None:
+        inner = carry.body
+        assert inner.turn is not None
+        before = {(inner.parent[c], inner.turn[c]): c for c in inner.contexts}
+        values: Values = {}
+        options: dict[str, Translated] = {}
+        for context, value in carry.values.items():
+            last = before[inner.parent[context], inner.turn[context] - 1]
+            values[last] = names.carried[carry.name][id(inner), context]
+            one = names.value_channels.get((flow.use_of(inner, last), value))
+            if one is not None:
+                options.setdefault(text(one.expression), one)
+        for context, one in carry.last.items():
+            values[context] = names.carried[carry.name][id(carry.outer), inner.parent[context]]
+            if one is not None:
+                options.setdefault(text(one.expression), one)
+        loop = self.source.loops.get(inner.loop) if inner.loop is not None else None
+        with names.turns(loop, carry.variables) if loop is not None and carry.variables else nullcontext():
+            made = names.channels(list(options.values()), values, inner)
+        first = {inner.parent[c]: names.carried[carry.name][id(inner), c] for c in carry.begun}
+        initial = names.translate(carry.starts, first, carry.outer)
+        if made is None or initial is None:
+            raise Differ("channels that follow no rule over the turns of a loop")
+        carry.step.carried.append((carry.name, initial, names.commit(made)))
+
+    def _channels(self, body: Body, context: int, value: int) -> Dim:
+        shape = self.graphs[body.graph[context]].values[value]
+        return shape[0] if shape else 0
+
+    def _follow_channels(self, slot: Slot, body: Body, names: Names, flow: Flow, origins: Origins) -> None:
+        """Remember what the channels of a layer's result are called."""
+        for position in range(len(next(iter(slot.pieces.values())).outputs)):
+            sizes = {c: self._channels(body, c, piece.outputs[position]) for c, piece in slot.pieces.items()}
+            options: list[Translated] = []
+            for name in ("filters", "units", "channels"):
+                if name in origins.fields:
+                    options += names.translations([origins.fields[name]])
+            options += origins.channels
+            inputs = self._sum_of_inputs(slot, body, names, flow)
+            options += [inputs] if inputs is not None else []
+            if len(set(sizes.values())) == 1 and type(size := next(iter(sizes.values()))) is int:
+                options.append(Translated(ast.Constant(size)))
+            found = names.channels(options, sizes, body)
+            if found is None:
+                continue
+            for context, piece in slot.pieces.items():
+                names.value_channels[flow.use_of(body, context), piece.outputs[position]] = found
+
+    def _sum_of_inputs(self, slot: Slot, body: Body, names: Names, flow: Flow) -> Translated | None:
+        """The channels of all inputs together."""
+        count = len(next(iter(slot.pieces.values())).inputs)
+        if count < 2 or any(len(piece.inputs) != count for piece in slot.pieces.values()):
+            return None
+        total: Translated | None = None
+        for position in range(count):
+            options = self._channels_read(slot, body, position, names, flow)
+            sizes = {c: self._channels(body, c, piece.inputs[position]) for c, piece in slot.pieces.items()}
+            one = names.channels(options, sizes, body)
+            if one is None:
+                return None
+            if total is None:
+                total = one
+            else:
+                both = ast.BinOp(total.expression, ast.Add(), one.expression)
+                total = Translated(both, total.locals | one.locals)
+        return total
+
+    @staticmethod
+    def _channels_read(slot: Slot, body: Body, position: int, names: Names, flow: Flow) -> list[Translated]:
+        """What the channels of an input are called, in one use or another."""
+        found: dict[str, Translated] = {}
+        for context, piece in slot.pieces.items():
+            if position < len(piece.inputs):
+                one = names.value_channels.get((flow.use_of(body, context), piece.inputs[position]))
+                if one is not None:
+                    found.setdefault(text(one.expression), one)
+        return list(found.values())
 
     def _written(self, node: Node) -> str:
         """The name under which the spec applies a layer, such as a block's parameter ``act``."""
@@ -401,25 +753,72 @@ class _Planner:
             values = {c: parameter.values[body.graph[c], piece.path] for c, piece in slot.pieces.items()}
             if parameter.sizes:
                 values = {c: Sizes.of(value) for c, value in values.items()}
-            text = resolve(values, body, names, parameter.name)
-            if parameter.default is REQUIRED or text != literal(parameter.default):
-                step.arguments.append((parameter.name, text))
+            written = self._argument(values, slot, body, names, parameter, flow)
+            left = parameter.spec_name and not any(
+                piece.scope is not None and parameter.spec_name in piece.scope.sources for piece in slot.pieces.values()
+            )
+            if parameter.default is REQUIRED or not (left or written == literal(parameter.default)):
+                step.arguments.append((parameter.name, written))
         flow.connect(step, slot)
+        self._follow_results(slot, body, names, flow)
         return step
+
+    def _argument(self, values: Values, slot: Slot, body: Body, names: Names, parameter: Parameter, flow: Flow) -> str:
+        """What a definition is given for a parameter."""
+        scopes = [piece.scope for piece in slot.pieces.values() if piece.scope is not None]
+        spans = {scope.sources.get(parameter.spec_name) for scope in scopes}
+        span = spans.pop() if len(spans) == 1 and parameter.spec_name else None
+        sources: list[Span | Translated] = [span] if span is not None else []
+        if parameter.channels_of is not None:
+            options = self._channels_read(slot, body, parameter.channels_of, names, flow)
+            if len(options) > 1 and names.channels(options, values, body) is None:
+                either = names.either(options, values, body)
+                options = [either] if either is not None else options
+            sources += options
+        some = next(iter(values.values()))
+        if isinstance(some, Maker) and span is not None and (outer := outermost(values, body)):
+            e = self.source.expressions.get(span)
+            definition = self.source.around(span)
+            if isinstance(e, tree.Name) and definition is not None and e.text in self.source.parameters(definition):
+                return names.layer(outer, e.text)
+        return resolve(values, body, names, parameter.name, sources)
+
+    def _follow_results(self, slot: Slot, body: Body, names: Names, flow: Flow) -> None:
+        """Remember what the channels of a block's results are called."""
+        for position in range(len(next(iter(slot.pieces.values())).outputs)):
+            sizes = {c: self._channels(body, c, piece.outputs[position]) for c, piece in slot.pieces.items()}
+            some = next(iter(slot.pieces.values()))
+            options = names.translations(list(some.scope.sources.values())) if some.scope is not None else []
+            for number in range(len(some.inputs)):
+                options += self._channels_read(slot, body, number, names, flow)
+            if len(set(sizes.values())) == 1 and type(size := next(iter(sizes.values()))) is int:
+                options.append(Translated(ast.Constant(size)))
+            found = names.channels(options, sizes, body)
+            if found is not None:
+                for context, piece in slot.pieces.items():
+                    names.value_channels[flow.use_of(body, context), piece.outputs[position]] = found
 
     def _choice(self, slot: Slot, body: Body, names: Names, flow: Flow) -> list[Step]:
         taken = {c: slot.sides[c] == 0 for c in body.contexts}
         other = {c: slot.sides[c] == 1 for c in body.contexts}
         for side, same in ((0, taken), (1, other)):
             if all(same.values()):
-                return self._steps(slot.bodies[side], names, flow)
+                return [*self._steps(slot.bodies[side], names, flow), *self._aliases(slot, side, flow)]
+        if not any(inner.slots for inner in slot.bodies) and not any(piece.bindings for piece in slot.pieces.values()):
+            return []
         sides = [inner for inner in slot.bodies if inner.slots]
         hint = self._option(sides)
         ways = [(slot.bodies[0], taken), (slot.bodies[1], other)]
-        if not slot.bodies[0].slots:
+        renaming = any(piece.bindings and slot.sides[c] == 0 for c, piece in slot.pieces.items())
+        if not slot.bodies[0].slots and not renaming:
             ways.reverse()
-        test = resolve(ways[0][1], body, names, hint)
-        if test in {f"{counter} != 0" for counter in names.open_loops} and ways[1][0].slots:
+        translated = names.translate([slot.key[1]], taken, body)  # type: ignore[list-item]
+        if translated is not None:
+            test = translated if ways[0][1] is taken else negated(translated)
+            names.translated_tests += names.translations([slot.key[1]])  # type: ignore[list-item]
+        else:
+            test = resolve(ways[0][1], body, names, hint)
+        if translated is None and test in {f"{counter} != 0" for counter in names.open_loops} and ways[1][0].slots:
             # What the first turn makes for the others comes first in the code as well.
             ways.reverse()
             test = resolve(ways[0][1], body, names, hint)
@@ -428,9 +827,25 @@ class _Planner:
             names.tests.append((test, truth))
         step = Step(kind="choice", test=test, flag=safe(hint))
         flow.open(step, slot)
-        step.bodies = [self._steps(side, names, flow) for side, _ in ways]
+        step.bodies = [
+            [*self._steps(side, names, flow), *self._aliases(slot, slot.bodies.index(side), flow)] for side, _ in ways
+        ]
         flow.close()
         return [step]
+
+    @staticmethod
+    def _aliases(slot: Slot, side: int, flow: Flow) -> list[Step]:
+        """The names that a side of a choice gives to values that were there before."""
+        if isinstance(flow, Closed):
+            return []
+        pieces = {c: dict(piece.bindings) for c, piece in slot.pieces.items() if slot.sides[c] == side}
+        steps = []
+        for name in next(iter(pieces.values()), {}):
+            if all(name in bindings for bindings in pieces.values()):
+                step = Step(kind="alias", hint=name)
+                flow.rename(step, slot, side, {c: bindings[name] for c, bindings in pieces.items()})
+                steps.append(step)
+        return steps
 
     @staticmethod
     def _option(sides: Sequence[Body]) -> str:
@@ -457,18 +872,79 @@ class _Planner:
         return "option"
 
     def _repeat(self, slot: Slot, body: Body, names: Names, flow: Flow) -> Step:
+        span = slot.key[1]
+        if ("counted", span) not in self.unroll and span in self.source.loops:
+            step = self._translated_loop(self.source.loops[span], slot, body, names, flow)
+            if step is not None:
+                return step
         inner = slot.bodies[0]
         counts = {c: len(slot.pieces[c].turns) if c in slot.pieces else 0 for c in body.contexts}
         try:
             with names.counter() as variable:
                 inner.variable = variable
-                step = Step(kind="repeat", count=resolve(counts, body, names, "depth"), variable=variable)
-                start = flow.position
-                step.bodies = [self._steps(inner, names, flow)]
-                flow.loops.append((start, flow.position))
+                count = resolve(counts, body, names, "depth")
+                return self._loop_step(variable, f"range({count})", slot, names, flow)
         except Differ:
-            raise Restart(slot.key[1]) from None
+            raise Restart(span) from None
+
+    def _translated_loop(self, loop: tree.For, slot: Slot, body: Body, names: Names, flow: Flow) -> Step | None:
+        """The spec's own loop over what it says; None where that cannot be said, or is not what the uses do."""
+        variables = names.turn_variables(loop)
+        turns = {c: piece.variables for c, piece in slot.pieces.items()}
+        turns |= {c: [] for c in body.contexts if c not in turns}
+        iterable = names.iterable(loop, turns, body)
+        if iterable is None:
+            return None
+        inner = slot.bodies[0]
+        counts = re.fullmatch(r"range\([^,]*\)|enumerate\([^,]*\)", iterable)
+        first = loop.targets[0]
+        inner.variable = variables[first.text] if counts and isinstance(first, tree.Name) else ""
+        try:
+            with names.turns(loop, variables):
+                targets = ", ".join(_target(one, variables) for one in loop.targets)
+                return self._loop_step(targets, iterable, slot, names, flow)
+        except Differ:
+            raise Restart(("counted", slot.key[1])) from None
+
+    def _loop_step(self, targets: str, iterable: str, slot: Slot, names: Names, flow: Flow) -> Step:
+        step = Step(kind="repeat", iterable=iterable, targets=targets)
+        start = flow.position
+        outer = slot.bodies[0].outer
+        assert outer is not None
+        if self.dialect.implicit_channels and not isinstance(flow, Closed):
+            self._carry(slot, step, outer, names, flow)
+        step.bodies = [self._steps(slot.bodies[0], names, flow)]
+        flow.loops.append((start, flow.position))
+        self._behind_loop(slot.bodies[0], outer, names, flow)
         return step
+
+
+def _target(one: tree.Name | tree.Names, variables: Mapping[str, str]) -> str:
+    """What takes a part of each item of a loop."""
+    if isinstance(one, tree.Names):
+        return f"({', '.join(variables[name.text] for name in one.names)})"
+    return variables[one.text]
+
+
+def _flat(steps: Sequence[Step]) -> Iterator[Step]:
+    """All steps, those in bodies too."""
+    for step in steps:
+        yield step
+        for body in step.bodies:
+            yield from _flat(body)
+
+
+def _without_idle(steps: Sequence[Step]) -> list[Step]:
+    """The steps without names that nobody reads, and without choices in which nothing is left."""
+    found = []
+    for step in steps:
+        step.bodies = list(map(_without_idle, step.bodies))
+        idle = (step.kind == "alias" and (not step.used or step.inputs == step.outputs)) or (
+            step.kind == "choice" and not any(step.bodies)
+        )
+        if not idle:
+            found.append(step)
+    return found
 
 
 def _words(text: str) -> set[str]:

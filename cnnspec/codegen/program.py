@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cnnspec.codegen.emission import REQUIRED, Maker
+from typing_extensions import override
+
+from cnnspec.codegen.emission import REQUIRED, Maker, literal
 from cnnspec.codegen.pieces import Piece
 from cnnspec.graph import Graph, Node
 from cnnspec.shapes import Shape
@@ -25,6 +27,24 @@ class Parameter:
     default: Any = REQUIRED
     sizes: bool = False
     """Whether it takes one number in place of a tuple of equal ones."""
+    spec_name: str = ""
+    """The parameter of the spec's block that it is, if it is one."""
+    channels_of: int | None = None
+    """The input whose channels it is, if it is that."""
+
+    @override
+    def __str__(self) -> str:
+        """How the parameter is declared."""
+        if self.default is REQUIRED:
+            return f"{self.name}: {self.type}"
+        if self._is_made:
+            return f"{self.name}: {self.type} | None = None"
+        return f"{self.name}: {self.type} = {literal(self.default)}"
+
+    @property
+    def _is_made(self) -> bool:
+        """Whether the default is a call, which Python makes once for all: the body then says what it is."""
+        return self.default is not REQUIRED and literal(self.default).startswith("partial(")
 
     @property
     def type(self) -> str:
@@ -32,8 +52,16 @@ class Parameter:
         makers = {value.type for value in self.values.values() if isinstance(value, Maker)}
         if makers:
             return min(makers)  # a class is callable too: ``Callable`` comes before ``type``
+        tuples = [value for value in self.values.values() if isinstance(value, tuple)]
+        lengths = {len(value) for value in tuples}
+        inner = sorted({type(item).__name__ for value in tuples for item in value})
+        several = f"tuple[{' | '.join(inner)}, ...]"
         kinds = {
-            f"tuple[{', '.join(['int'] * len(value))}]" if isinstance(value, tuple) else type(value).__name__
+            type(value).__name__
+            if not isinstance(value, tuple)
+            else several
+            if len(lengths) > 1 or len(inner) > 1
+            else f"tuple[{', '.join(inner * len(value))}]"
             for value in self.values.values()
             if not (self.sizes and len(set(value)) == 1)
         }
@@ -87,10 +115,11 @@ class Step:
     """A statement of the generated forward pass.
 
     ``apply`` has stages (a layer), a routine with arguments (a block), or a body (a group printed in place).
-    ``choice`` has a test and two bodies, ``repeat`` a variable, a count and a body.
+    ``choice`` has a test and two bodies, ``repeat`` variables, what they run over and a body.  ``alias`` gives a value
+    another variable.
     """
 
-    kind: Literal["apply", "choice", "repeat"]
+    kind: Literal["apply", "choice", "repeat", "alias"]
     functional: bool = False
     """Whether the step is an expression of its inputs alone, which needs no name."""
     label: str = ""
@@ -107,8 +136,12 @@ class Step:
     """Variables that a choice may change, set before it: name and source."""
     test: str = ""
     flag: str = ""
-    count: str = ""
-    variable: str = ""
+    iterable: str = ""
+    """What a loop runs over: ``range(depth)``, ``enumerate(widths, 1)``."""
+    targets: str = ""
+    """The variables of a loop: ``i``, ``i, (width, depth)``."""
+    carried: list[tuple[str, str, str]] = field(default_factory=list)
+    """Numbers that a loop of the constructor takes from turn to turn: a name, what it is at first and after a turn."""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     used: bool = True
@@ -142,8 +175,34 @@ class Routine:
     @property
     def helpers(self) -> set[str]:
         """Helpers that are handed to it as arguments."""
-        values = [value for parameter in self.parameters for value in parameter.values.values()]
+        values = [
+            value for parameter in self.parameters for (graph, _), value in parameter.values.items() if graph == 0
+        ]
         return {value.helper for value in values if isinstance(value, Maker) and value.helper is not None}
+
+
+def stated_defaults(parameters: Iterable[Parameter]) -> list[str]:
+    """Statements that give parameters their defaults where the declaration cannot."""
+    return [
+        line
+        for parameter in parameters
+        if str(parameter).endswith("| None = None")
+        for line in (f"if {parameter.name} is None:", f"    {parameter.name} = {literal(parameter.default)}")
+    ]
+
+
+def needed(names: Sequence[tuple[str, str]], lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Of local names in order, each with the text of its value, those that the lines of code need.
+
+    A name can be several, with commas.
+    """
+    kept: list[tuple[str, str]] = []
+    code = "\n".join(lines)
+    for name, text in reversed(names):
+        if re.search(rf"\b(?:{'|'.join(name.split(', '))})\b", code):
+            kept.insert(0, (name, text))
+            code += f"\n{text}"
+    return kept
 
 
 @dataclass(slots=True)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from cnnspec.codegen.alignment import Body, Differ, Slot, skeleton
 from cnnspec.codegen.emission import REQUIRED, Argument, Construct, Formula, Maker, literal
 from cnnspec.codegen.explanation import POSITION, Names, Values
 from cnnspec.codegen.program import Call, Expression
+from cnnspec.codegen.translation import Translated, is_literal
+from cnnspec.diagnostics import Span
 
 
-def resolve(values: Values, body: Body, names: Names, hint: str) -> str:
-    """The text of an expression that has these values in these contexts."""
+def resolve(values: Values, body: Body, names: Names, hint: str, sources: Sequence[Span | Translated] = ()) -> str:
+    """The text of an expression that has these values in these contexts.
+
+    ``sources`` are expressions of the spec that may say so, and come first.
+    """
     some = next(iter(values.values()))
+    translated = names.translate(sources, values, body)
+    if translated is not None and not is_literal(translated):
+        return translated
     if all(type(value) is type(some) and value == some for value in values.values()):
         return names.namesake(outermost(values, body), hint) or literal(some)
     if isinstance(some, tuple | list):
@@ -23,7 +32,10 @@ def resolve(values: Values, body: Body, names: Names, hint: str) -> str:
             return whole
         if any(type(value) is not type(some) or len(value) != len(some) for value in values.values()):
             raise Differ("lists of other lengths")
-        parts = [resolve({c: value[i] for c, value in values.items()}, body, names, hint) for i in range(len(some))]
+        inside = [element for one in _translations(sources, names) for element in one.elements()]
+        parts = [
+            resolve({c: value[i] for c, value in values.items()}, body, names, hint, inside) for i in range(len(some))
+        ]
         inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
         return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"
     if all(isinstance(value, Construct) for value in values.values()):
@@ -45,6 +57,10 @@ def resolve(values: Values, body: Body, names: Names, hint: str) -> str:
     return _over_turns(turns, body, names, hint)
 
 
+def _translations(sources: Sequence[Span | Translated], names: Names) -> list[Translated]:
+    return [made for one in sources for made in ([one] if isinstance(one, Translated) else names.translations([one]))]
+
+
 def outermost(values: Values, body: Body) -> Values:
     """Values by use of the routine; empty where they change within one use."""
     while body.outer is not None:
@@ -60,6 +76,8 @@ def _over_turns(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Name
     """A value that changes from turn to turn: an arithmetic progression, or another first one and then a rule."""
     assert body.outer is not None
     i = body.variable
+    if not i:
+        raise Differ("a loop without a counter")
     if all(type(value) is bool for points in turns.values() for _, value in points):
         for test, truth in ((f"{i} == 0", True), (f"{i} != 0", False)):
             if all(value == ((turn == 0) is truth) for points in turns.values() for turn, value in points):
@@ -100,7 +118,9 @@ def _progression(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Nam
         return None
     some = next(iter(steps.values()))
     starts = {c: points[0][1] - points[0][0] * steps.get(c, some) for c, points in turns.items()}
-    step = resolve({c: steps.get(c, some) for c in turns}, body.outer, names, f"{hint}_step")
+    alone = any(points[0][0] for c, points in turns.items() if c not in steps)
+    known = {c: steps.get(c, some) for c in turns} if alone else steps
+    step = resolve(known, body.outer, names, f"{hint}_step")
     start = resolve(starts, body.outer, names, hint)
     down = re.fullmatch(r"-\d+", step) is not None
     size = step[1:] if down else step
@@ -120,6 +140,9 @@ def resolve_label(slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
     first = next(iter(labels.values()))
     if all(label == first for label in labels.values()):
         return first, False
+    written = _translated_label(slot, labels, body, names)
+    if written is not None:
+        return written, True
     shape = skeleton(first)
     if any(skeleton(label) != shape for label in labels.values()):
         raise Differ("other labels in other uses")
@@ -134,7 +157,69 @@ def resolve_label(slot: Slot, body: Body, names: Names) -> tuple[str, bool]:
     return text, True
 
 
-def resolve_call(calls: list[Construct], contexts: Sequence[int], body: Body, names: Names, label: str) -> Call:
+def _translated_label(slot: Slot, labels: Mapping[int, str], body: Body, names: Names) -> str | None:
+    """The spec's own label with its expressions, without the parts that containers around it have."""
+    parts = [piece.node or piece.scope for piece in slot.pieces.values()]
+    spans = {part.span for part in parts if part is not None}
+    label = names.source.labels.get(spans.pop()) if len(spans) == 1 and None not in parts else None
+    if label is None:
+        return None
+    whole = {c: part.label for c, part in zip(labels, parts, strict=True) if part is not None}
+    outer = {text.count(".") - labels[c].count(".") for c, text in whole.items()}
+    if len(outer) > 1 or any(not text.endswith(labels[c]) for c, text in whole.items()):
+        return None
+    text = names.translate_string(label.parts, whole, body)
+    if text is None:
+        return None
+    return re.split(r"\.(?![^{]*\})", text, maxsplit=next(iter(outer)))[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where the arguments of a call may come from: what the spec gives the layer, and the channels of its inputs.
+
+    An argument that differs between uses may come from any of them, one that does not from that of its own name alone.
+    """
+
+    fields: Mapping[str, Span] = field(default_factory=dict)
+    channels: Sequence[Translated] = ()
+
+    def of(self, name: str | None, position: int, varies: bool) -> list[Span | Translated]:
+        """The expressions that an argument may be, the likeliest first."""
+        own = self.fields.get(ALIASES.get(name, name)) if name is not None else None
+        found: list[Span | Translated] = [own] if own is not None else []
+        if name is None and position == 0:
+            found += self.channels
+        if varies:
+            found += [span for span in self.fields.values() if span is not own]
+            found += self.channels if name is not None or position else []
+        return found
+
+
+ALIASES = {
+    "kernel_size": "kernel",
+    "strides": "stride",
+    "padding": "pad",
+    "dilation_rate": "dilation",
+    "use_bias": "bias",
+    "epsilon": "eps",
+    "output_padding": "output_pad",
+    "count_include_pad": "count_pad",
+    "rate": "rate",
+    "size": "size",
+}
+"""What the arguments of layers are called in targets, by the spec's name."""
+NOWHERE = Origins()
+
+
+def resolve_call(
+    calls: list[Construct],
+    contexts: Sequence[int],
+    body: Body,
+    names: Names,
+    label: str,
+    origins: Origins = NOWHERE,
+) -> Call:
     first = calls[0]
     if any(call.callee != first.callee or len(call.arguments) != len(first.arguments) for call in calls):
         raise Differ("other calls in other uses")
@@ -143,7 +228,10 @@ def resolve_call(calls: list[Construct], contexts: Sequence[int], body: Body, na
     arguments = []
     for position, argument in enumerate(first.arguments):
         hint = "_".join(filter(None, (label, argument.name or _meaning(first.callee, position))))
-        one = _argument([call.arguments[position] for call in calls], contexts, body, names, hint)
+        some = [call.arguments[position] for call in calls]
+        varies = any(type(one.value) is not type(some[0].value) or one.value != some[0].value for one in some)
+        sources = origins.of(argument.name, position, varies)
+        one = _argument(some, contexts, body, names, hint, sources)
         if one is not None and one[0] is None and type(argument.value) is int and one[1] == literal(argument.value):
             constant = outermost(dict.fromkeys(contexts, argument.value), body)
             one = None, names.width(constant, first=position == 0 and changing) or one[1]
@@ -160,7 +248,12 @@ def _meaning(callee: str, position: int) -> str:
 
 
 def _argument(
-    arguments: list[Argument], contexts: Sequence[int], body: Body, names: Names, hint: str
+    arguments: list[Argument],
+    contexts: Sequence[int],
+    body: Body,
+    names: Names,
+    hint: str,
+    sources: Sequence[Span | Translated],
 ) -> tuple[str | None, str] | None:
     """An argument's text in all uses, or None where it is the target's default everywhere."""
     first = arguments[0]
@@ -171,18 +264,22 @@ def _argument(
     ):
         return None
     values = {c: argument.value for c, argument in zip(contexts, arguments, strict=True)}
-    return first.name, resolve(values, body, names, hint)
+    return first.name, resolve(values, body, names, hint, sources)
 
 
 def resolve_formula(
-    formulas: list[Formula], contexts: Sequence[int], body: Body, names: Names, label: str
+    formulas: list[Formula], contexts: Sequence[int], body: Body, names: Names, label: str, origins: Origins = NOWHERE
 ) -> Expression:
     first = formulas[0]
     if any(formula.pattern != first.pattern or formula.values.keys() != first.values.keys() for formula in formulas):
         raise Differ("other formulas in other uses")
     values = {
         name: resolve(
-            {c: f.values[name] for c, f in zip(contexts, formulas, strict=True)}, body, names, f"{label}_{name}"
+            {c: f.values[name] for c, f in zip(contexts, formulas, strict=True)},
+            body,
+            names,
+            f"{label}_{name}",
+            origins.of(name, 1, len({repr(f.values[name]) for f in formulas}) > 1),
         )
         for name in first.values
     }

@@ -49,6 +49,10 @@ class Flow:
                 self.makers.setdefault((use, piece.inputs[position]), []).append(definition)
         self.body = body
         self.step_of: dict[int, Step] = {}
+        self.renames: dict[tuple[int, int], list[tuple[Step, dict[int, int]]]] = {}
+        """For the sides of choices: the steps at their ends that rename values, with the value in each context."""
+        self.latest = False
+        """Whether a value is read by the last name that it was given, rather than by the first."""
 
     def _new(self, position: int) -> int:
         number = len(self.root)
@@ -75,7 +79,7 @@ class Flow:
         common = [d for d in options[0] if all(d in other for other in options[1:])]
         if common:
             return common[0]
-        definitions = sorted({option[0] for option in options})
+        definitions = sorted({option[-1 if self.latest else 0] for option in options})
         if copying:
             definitions = self._with_copies(definitions)
         if self.is_model:
@@ -144,9 +148,22 @@ class Flow:
         # What a loop carries is read before the place that makes it has been met, so reads are resolved at the end.
         self.pending.append((step, reads, writes, self.position))
 
+    def rename(self, step: Step, slot: Slot, side: int, values: dict[int, int]) -> None:
+        """Give a value, which may be another in each context, one more variable."""
+        self.position += 1
+        keys = [(self._use(slot, context), value) for context, value in values.items()]
+        definition = self._new(self.position)
+        for key in keys:
+            self.makers.setdefault(key, []).append(definition)
+        self.pending.append((step, [keys], [definition], self.position))
+        self.renames.setdefault((id(slot), side), []).append((step, values))
+
     def _use(self, slot: Slot, context: int) -> int:
+        return self.use_of(self.home[id(slot)], context)
+
+    @staticmethod
+    def use_of(body: Body, context: int) -> int:
         """The use of the routine that a context of one of its bodies belongs to."""
-        body = self.home[id(slot)]
         while body.outer is not None:
             context, body = body.parent[context], body.outer
         return context
@@ -172,13 +189,21 @@ class Flow:
         self.taken = taken
         definitions = len(self.root)
         self.position += 1
-        try:
-            return self._attempt(copying=False)
-        except Differ:
+        ways = [
+            (copying, latest) for copying in (False, True) for latest in ([False, True] if self.renames else [False])
+        ]
+        for copying, latest in ways:
+            self.latest = latest
             self.root = {number: number for number in range(definitions)}
             self.read_at = {number: [] for number in range(definitions)}
             self.begun.clear()
-            return self._attempt(copying=True)
+            self.copies.clear()
+            try:
+                return self._attempt(copying=copying)
+            except Differ:
+                if (copying, latest) == ways[-1]:
+                    raise
+        raise AssertionError("the last way returns or raises")
 
     def _attempt(self, *, copying: bool) -> list[str]:
         self.by_step.clear()
@@ -262,7 +287,12 @@ class Flow:
                         raise Differ("a variable that has no value yet")
                     variables[target] = variables[source]
             if slot.kind == "branch":
-                self._replay(slot.bodies[slot.sides[context]], context, variables)
+                side = slot.sides[context]
+                self._replay(slot.bodies[side], context, variables)
+                for rename, values in self.renames.get((id(slot), side), []):
+                    if [variables.get(name) for name in rename.inputs] != [values[context]]:
+                        raise Differ("values that would meet in one variable")
+                    variables[rename.outputs[0]] = values[context]
                 continue
             piece = slot.pieces.get(context)
             if piece is None:
@@ -306,6 +336,8 @@ class Flow:
         source: dict[int, int] = {}
         labels: dict[int, str] = {}
         for step, reads, written, _ in self.by_step.values():
+            if step.kind == "alias":
+                continue
             own = step.label if step.named and step.label.isidentifier() else step.hint
             if not own and step.finisher and len(reads) == 1:
                 own = labels.get(self.find(reads[0]), "")

@@ -12,11 +12,11 @@ from cnnspec.expand.application import reserved_name
 from cnnspec.expand.expander import Expander
 from cnnspec.expand.expressions import LARGEST_NUMBER
 from cnnspec.expand.names import unused_names
-from cnnspec.expand.values import BlockValue, Dims, Frame, Function, Given, LayerValue
+from cnnspec.expand.values import BlockValue, Frame, Function, Given, LayerValue
 from cnnspec.graph import Graph
 from cnnspec.initialisers import Initialiser
 from cnnspec.layers import LAYERS
-from cnnspec.shapes import Shape, Symbolic
+from cnnspec.shapes import Dims, Shape, Symbolic
 from cnnspec.syntax import tree
 from cnnspec.zoo import fold
 

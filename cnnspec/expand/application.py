@@ -48,6 +48,7 @@ LARGEST_SIZE = 10**15
 """Values that one tensor or weight may have, so that all later arithmetic stays within a few dozen digits."""
 DEEPEST_NESTING = 40
 """Levels of blocks, groups, loops and branches: Pydantic reads JSON 200 deep, and a loop takes four of them."""
+MOST_USES_KEPT = 100
 MOST_ERRORS = 50
 MOST_WARNINGS = 50
 LONGEST_LABEL = 200
@@ -64,6 +65,13 @@ class Use(NamedTuple):
     definition: tree.Definition
     span: Span
     path: str
+
+
+class BlockUse(NamedTuple):
+    """What a block was given in one use: arguments, without those left to their defaults, and shapes of values."""
+
+    what: BlockValue
+    shapes: tuple[Shape, ...]
 
 
 class LayerFacts(NamedTuple):
@@ -89,6 +97,8 @@ class Application(Expressions):
         self._seen: set[tuple[str, Span]] = set()
         self._layers: dict[Any, Layer] = {}
         self._facts: dict[tuple[int, tuple[Shape, ...]], LayerFacts] = {}
+        self.block_uses: dict[str, list[BlockUse]] = {}
+        """The first uses of each block."""
 
     @abstractmethod
     def run(self, body: tuple[tree.Statement, ...], frame: Frame) -> None:
@@ -327,7 +337,8 @@ class Application(Expressions):
                     last = _scale_and_shift(then.symbol, float(then.number), then.product_first)
                     assert last is not None
                     change = {"scale": change["scale"] * last["scale"], "shift": last["shift"]}
-                given = {name: Given(value, span) for name, value in change.items()}
+                number_at = operands[1].span if tensor is left else operands[0].span
+                given = {name: Given(value, number_at if value == number else span) for name, value in change.items()}
                 scaled = LayerValue(LAYERS["scale_shift"], given, span)
                 return self.apply(scaled, [tensor], frame, span, label=label, operator=True)
         if isinstance(number, Symbolic) and isinstance(tensor, Tensor):
@@ -483,6 +494,7 @@ class Application(Expressions):
                 label=text,
                 named=label is not None,
                 span=span,
+                sources=places_of(what.arguments),
             )
         )
         return results[0] if len(results) == 1 else results
@@ -668,7 +680,11 @@ class Application(Expressions):
                 else "combine them first, as in `a + b` or `concat(a, b)`",
             )
         name, origin = definition.name.text, definition.name.span
-        return self._finish(inner, frame, text, label, name, origin, span, arguments, inputs)
+        known = self.block_uses.setdefault(name, [])
+        if len(known) < MOST_USES_KEPT and all(isinstance(value, Tensor) for value in inputs):
+            known.append(BlockUse(what, tuple([value.shape for value in inputs])))
+        sources = places_of(what.arguments)
+        return self._finish(inner, frame, text, label, name, origin, span, arguments, sources, inputs)
 
     def _apply_group(self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None) -> Any:
         text, path = self._place(frame, label, "group", span, False)
@@ -676,7 +692,7 @@ class Application(Expressions):
         inner = Frame(path, numbered=numbered, parent=what.frame, supplied=inputs, auxiliary=frame.auxiliary)
         with self.nested(span):
             self.run(what.group.body, inner)
-        return self._finish(inner, frame, text, label, "", what.group.span, span, {}, inputs)
+        return self._finish(inner, frame, text, label, "", what.group.span, span, {}, {}, inputs)
 
     def _finish(
         self,
@@ -688,6 +704,7 @@ class Application(Expressions):
         origin: Span,
         span: Span,
         arguments: dict[str, Any],
+        sources: dict[str, Span],
         inputs: list[Any],
     ) -> Any:
         """Close a body: its result, and its scope in the graph."""
@@ -704,6 +721,7 @@ class Application(Expressions):
                 origin=origin,
                 span=span,
                 arguments=self.plain(arguments),
+                sources=sources,
                 names=self.plain(names),
                 bindings=tuple(inner.bindings),
                 inputs=tuple([value.number for value in inputs if isinstance(value, Tensor)]),
@@ -857,6 +875,11 @@ def fields_of(function: LayerValue | BlockValue) -> list[str]:
     if isinstance(function, LayerValue):
         return list(function.layer.model_fields)
     return [parameter.name.text for parameter in function.definition.parameters]
+
+
+def places_of(arguments: Mapping[str, Given]) -> dict[str, Span]:
+    """Where arguments are written."""
+    return {name: given.span for name, given in arguments.items()}
 
 
 def signature_help(function: LayerValue | BlockValue) -> str:

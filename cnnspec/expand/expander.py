@@ -374,13 +374,21 @@ class Expander(Application):
             self._forget((s,), frame)
             return
         outer, frame.items = frame.items, []
+        known, count = len(frame.bindings), len(self.values)
         try:
             with self.nested(s.test.span):
                 self.run(s.body if test else s.otherwise, frame)
         finally:
             body, frame.items = frame.items, outer
-        if body:
-            frame.items.append(Branch.model_construct(span=s.test.span, taken=0 if test else 1, body=tuple(body)))
+        bound = dict(frame.bindings[known:])
+        frame.items.append(
+            Branch.model_construct(
+                span=s.test.span,
+                taken=0 if test else 1,
+                bindings=tuple([(name, value) for name, value in bound.items() if value < count]),
+                body=tuple(body),
+            )
+        )
 
     def _for(self, s: tree.For, frame: Frame) -> None:
         for name in s.names:

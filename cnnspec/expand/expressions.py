@@ -13,7 +13,6 @@ from cnnspec.expand.functions import FUNCTIONS, INITIALISERS, LONGEST_LIST, USAG
 from cnnspec.expand.values import (
     UNKNOWN,
     BlockValue,
-    Dims,
     Frame,
     Function,
     Given,
@@ -28,7 +27,7 @@ from cnnspec.expand.values import (
 from cnnspec.graph import Node, Scope
 from cnnspec.layers import LAYERS
 from cnnspec.layers.elsewhere import layer_called
-from cnnspec.shapes import Symbolic, UnknownSize, product
+from cnnspec.shapes import Dims, Symbolic, UnknownSize, product
 from cnnspec.syntax import tree
 
 LARGEST_NUMBER = 10**18
@@ -136,6 +135,8 @@ class Expressions(ABC):
     def __init__(self, definitions: dict[str, tree.Definition]) -> None:
         self.definitions = definitions
         self.steps = 0
+        self.truths: set[tuple[Span, bool]] = set()
+        """Which conditions have been met, and which have not."""
 
     @abstractmethod
     def give_up(self, code: str, message: str, span: Span, help: str) -> NoReturn:
@@ -322,6 +323,7 @@ class Expressions(ABC):
                 e.span,
                 help="compare it, as in `x != 0`",
             )
+        self.truths.add((e.span, value))
         return value
 
     def _attribute(self, e: tree.Attribute, frame: Frame) -> Any:

@@ -9,7 +9,7 @@ from cnnspec.diagnostics import Diagnostic, Span
 from cnnspec.graph import Item
 from cnnspec.initialisers import Initialiser
 from cnnspec.layers.base import Layer
-from cnnspec.shapes import Shape, show
+from cnnspec.shapes import Dims, Shape, show
 from cnnspec.syntax import tree
 
 
@@ -26,12 +26,6 @@ class Unknown:
 
 
 UNKNOWN = Unknown()
-
-
-class Dims(tuple[int, ...]):
-    """``3x224x224``."""
-
-    __slots__ = ()
 
 
 @dataclass(slots=True)

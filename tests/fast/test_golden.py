@@ -58,7 +58,12 @@ SPECS = [
     "xception",
 ]
 """One network of each family at least."""
-LONGEST = {("resnet50", "torch"): 120, ("resnet50", "keras"): 100, ("nasnetmobile", "torch"): 400}
+LONGEST = {
+    ("resnet50", "torch"): 120,
+    ("resnet50", "keras"): 100,
+    ("nasnetmobile", "torch"): 400,
+    ("keras/efficientnetv2b0", "torch"): 330,
+}
 BLOCKS = {
     "resnet50": {"Bottleneck"},
     "densenet121": {"DenseLayer", "DenseBlock", "Transition"},

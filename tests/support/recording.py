@@ -20,6 +20,7 @@ from unittest import mock
 import cnnspec_keras.emit
 import cnnspec_torch.emit
 from cnnspec.codegen.emission import REQUIRED, Construct, Emission, Formula, Place, Sizes, literal
+from cnnspec.codegen.functions import FUNCTIONS
 from cnnspec.codegen.naming import function_name, safe
 from cnnspec.codegen.surroundings import Surroundings
 from cnnspec.graph import Graph, Node, Port
@@ -28,6 +29,8 @@ from cnnspec_keras.layers import layer_name
 from cnnspec_torch.helpers import HELPERS as TORCH_HELPERS
 from cnnspec_torch.layers import initialisation
 
+EXECUTED = {*FUNCTIONS, "add_submodule"}
+"""Helpers that are run as they are."""
 Options = Callable[[Node], Sequence[Emission]]
 """What a node may be, in one of the forms that its uses could agree on."""
 
@@ -185,7 +188,7 @@ def _execute(
     source: str, modules: Mapping[str, Any], helpers: dict[str, Any], texts: Mapping[str, str]
 ) -> dict[str, Any]:
     """Run a generated file with stand-ins for what it imports and for its helpers."""
-    for text in texts.values():
+    for text in (text for name, text in texts.items() if name not in EXECUTED):
         source = source.replace(text.strip("\n"), "")
 
     def load(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
@@ -199,7 +202,7 @@ def _execute(
     namespace: dict[str, Any] = {
         "__builtins__": {**vars(builtins), "__import__": load},
         "__name__": "generated",
-        **helpers,
+        **{name: helper for name, helper in helpers.items() if name not in EXECUTED},
     }
     exec(compile(source, "<generated>", "exec"), namespace)
     return namespace
@@ -274,6 +277,9 @@ class _Module:
         if hasattr(self, name):
             raise Deviation(f"there is a `{name}` already")
         self.__dict__["_children"][name] = module
+
+    def named_children(self) -> list[tuple[str, Any]]:
+        return list(self.__dict__["_children"].items())
 
     def get_submodule(self, path: str) -> Any:
         found: Any = self

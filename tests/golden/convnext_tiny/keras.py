@@ -52,7 +52,7 @@ def cn_block(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTens
     y = layers.DepthwiseConv2D(7, padding="same", name=f"{name}_block_0")(x)
     y = layers.Identity(name=f"{name}_block_1")(y)
     y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_block_2")(y)
-    y = layers.Dense(in_channels * 4, name=f"{name}_block_3")(y)
+    y = layers.Dense(4 * in_channels, name=f"{name}_block_3")(y)
     y = layers.Activation(gelu, name=f"{name}_block_4")(y)
     y = layers.Dense(in_channels, name=f"{name}_block_5")(y)
     scale = LearnedParameter(

@@ -55,9 +55,9 @@ class CNBlock(nn.Module):
             nn.Conv2d(in_channels, in_channels, 7, padding=3, groups=in_channels),
             nn.Identity(),
             LayerNorm2d(in_channels, eps=1e-6),
-            ChannelLinear(in_channels, in_channels * 4),
+            ChannelLinear(in_channels, 4 * in_channels),
             nn.GELU(),
-            ChannelLinear(in_channels * 4, in_channels),
+            ChannelLinear(4 * in_channels, in_channels),
         )
         self.layer_scale = nn.Parameter(torch.full((in_channels, 1, 1), 1e-6))
         self.stochastic_depth_1 = StochasticDepth(rate)

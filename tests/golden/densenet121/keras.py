@@ -10,22 +10,26 @@ import keras
 from keras import layers
 
 
-def dense_layer(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+def dense_layer(x: keras.KerasTensor, growth: int, *, name: str) -> keras.KerasTensor:
     """56x56x64 -> 56x56x32 at `features.denseblock1.denselayer1`, the first of
     58 uses.
     """
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm1")(x)
     x = layers.ReLU(name=f"{name}_relu1")(x)
-    x = layers.Conv2D(128, 1, use_bias=False, name=f"{name}_conv1")(x)
+    x = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_conv1")(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm2")(x)
     x = layers.ReLU(name=f"{name}_relu2")(x)
-    return layers.Conv2D(32, 3, padding="same", use_bias=False, name=f"{name}_conv2")(x)
+    return layers.Conv2D(
+        growth, 3, padding="same", use_bias=False, name=f"{name}_conv2"
+    )(x)
 
 
-def dense_block(x: keras.KerasTensor, depth: int, *, name: str) -> keras.KerasTensor:
+def dense_block(
+    x: keras.KerasTensor, depth: int, growth: int, *, name: str
+) -> keras.KerasTensor:
     """56x56x64 -> 56x56x256 at `features.denseblock1`, the first of 4 uses."""
     for i in range(depth):
-        y = dense_layer(x, name=f"{name}_denselayer{i + 1}")
+        y = dense_layer(x, growth, name=f"{name}_denselayer{i + 1}")
         x = layers.Concatenate(name=f"{name}_concat_{i + 1}")([x, y])
     return x
 
@@ -48,13 +52,13 @@ def densenet121(classes: int = 1000) -> keras.Model:
     x = layers.ReLU(name="features_relu0")(x)  # 112x112x64
     x = layers.ZeroPadding2D(1, name="features_pool0_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="features_pool0")(x)  # 56x56x64
-    x = dense_block(x, 6, name="features_denseblock1")  # 56x56x256
+    x = dense_block(x, 6, 32, name="features_denseblock1")  # 56x56x256
     x = transition(x, name="features_transition1")  # 28x28x128
-    x = dense_block(x, 12, name="features_denseblock2")  # 28x28x512
+    x = dense_block(x, 12, 32, name="features_denseblock2")  # 28x28x512
     x = transition(x, name="features_transition2")  # 14x14x256
-    x = dense_block(x, 24, name="features_denseblock3")  # 14x14x1024
+    x = dense_block(x, 24, 32, name="features_denseblock3")  # 14x14x1024
     x = transition(x, name="features_transition3")  # 7x7x512
-    x = dense_block(x, 16, name="features_denseblock4")  # 7x7x1024
+    x = dense_block(x, 16, 32, name="features_denseblock4")  # 7x7x1024
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_norm5")(x)
     x = layers.ReLU(name="relu_1")(x)  # 7x7x1024
     x = layers.GlobalAveragePooling2D(name="global_avg_pool_1")(x)  # 1024

@@ -18,14 +18,14 @@ class DenseLayer(nn.Module):
     58 uses.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(in_channels, eps=1e-5, momentum=0.1)
         self.relu1 = nn.ReLU()
-        self.conv1 = nn.Conv2d(in_channels, 128, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(128, eps=1e-5, momentum=0.1)
+        self.conv1 = nn.Conv2d(in_channels, 4 * growth, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(4 * growth, eps=1e-5, momentum=0.1)
         self.relu2 = nn.ReLU()
-        self.conv2 = nn.Conv2d(128, 32, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu1(self.norm1(x))
@@ -36,15 +36,17 @@ class DenseLayer(nn.Module):
 class DenseBlock(nn.Module):
     """64x56x56 -> 256x56x56 at `features.denseblock1`, the first of 4 uses."""
 
-    def __init__(self, in_channels: int, depth: int) -> None:
+    def __init__(self, in_channels: int, depth: int, growth: int) -> None:
         super().__init__()
         self.depth = depth
-        for i in range(depth):
-            self.add_module(f"denselayer{i + 1}", DenseLayer(in_channels + i * 32))
+        channels = in_channels
+        for i in range(1, depth + 1):
+            self.add_module(f"denselayer{i}", DenseLayer(channels, growth))
+            channels += growth
 
     def forward(self, x: Tensor) -> Tensor:
-        for i in range(self.depth):
-            y = getattr(self, f"denselayer{i + 1}")(x)
+        for i in range(1, self.depth + 1):
+            y = getattr(self, f"denselayer{i}")(x)
             x = torch.cat((x, y), dim=1)
         return x
 
@@ -75,13 +77,13 @@ class DenseNet121(nn.Module):
                 norm0=nn.BatchNorm2d(64, eps=1e-5, momentum=0.1),
                 relu0=nn.ReLU(),
                 pool0=nn.MaxPool2d(3, stride=2, padding=1),
-                denseblock1=DenseBlock(64, 6),
+                denseblock1=DenseBlock(64, 6, 32),
                 transition1=Transition(256),
-                denseblock2=DenseBlock(128, 12),
+                denseblock2=DenseBlock(128, 12, 32),
                 transition2=Transition(512),
-                denseblock3=DenseBlock(256, 24),
+                denseblock3=DenseBlock(256, 24, 32),
                 transition3=Transition(1024),
-                denseblock4=DenseBlock(512, 16),
+                denseblock4=DenseBlock(512, 16, 32),
                 norm5=nn.BatchNorm2d(1024, eps=1e-5, momentum=0.1),
             ),
         )

@@ -6,9 +6,21 @@ Parameters: 5,288,548
 Multiply-accumulates: 385,814,752
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """The multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
 
 
 class StochasticDepth(nn.Module):
@@ -32,15 +44,23 @@ class StochasticDepth(nn.Module):
 class SqueezeExcitation(nn.Module):
     """32x112x112 -> 32x112x112 at `features.1.0.block.1`, the first of 16 uses."""
 
-    def __init__(self, in_channels: int, squeezed: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        squeezed: int,
+        act: Callable[[Tensor], Tensor],
+        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+    ) -> None:
         super().__init__()
+        self.act = act
+        self.gate = gate
         self.fc1 = nn.Conv2d(in_channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = F.adaptive_avg_pool2d(x, 1)
-        scale = F.silu(self.fc1(scale))
-        scale = torch.sigmoid(self.fc2(scale))
+        scale = self.act(self.fc1(scale))
+        scale = self.gate(self.fc2(scale))
         return scale * x
 
 
@@ -53,39 +73,45 @@ class MBConv(nn.Module):
         expansion: int,
         kernel: int,
         filters: int,
+        norm: Callable[..., nn.Module],
         rate: float,
         stride: int = 1,
     ) -> None:
         super().__init__()
-        residual = in_channels == filters
+        channels = (
+            round_to(expansion * in_channels, 8) if expansion > 1 else in_channels
+        )
+        residual = stride == 1 and in_channels == filters
         layers: list[nn.Module] = []
-        if expansion != 1:
+        if expansion > 1:
             layers.append(
                 nn.Sequential(
-                    nn.Conv2d(in_channels, expansion * in_channels, 1, bias=False),
-                    nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.1),
+                    nn.Conv2d(
+                        in_channels,
+                        round_to(expansion * in_channels, 8),
+                        1,
+                        bias=False,
+                    ),
+                    norm(round_to(expansion * in_channels, 8)),
                     nn.SiLU(),
                 ),
             )
         layers += [
             nn.Sequential(
                 nn.Conv2d(
-                    expansion * in_channels,
-                    expansion * in_channels,
+                    channels,
+                    channels,
                     kernel,
                     stride=stride,
                     padding=kernel // 2,
-                    groups=expansion * in_channels,
+                    groups=channels,
                     bias=False,
                 ),
-                nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.1),
+                norm(channels),
                 nn.SiLU(),
             ),
-            SqueezeExcitation(expansion * in_channels, in_channels // 4),
-            nn.Sequential(
-                nn.Conv2d(expansion * in_channels, filters, 1, bias=False),
-                nn.BatchNorm2d(filters, eps=1e-5, momentum=0.1),
-            ),
+            SqueezeExcitation(channels, in_channels // 4, F.silu),
+            nn.Sequential(nn.Conv2d(channels, filters, 1, bias=False), norm(filters)),
         ]
         self.block = nn.Sequential(*layers)
         self.stochastic_depth_1: StochasticDepth | None = None
@@ -105,38 +131,39 @@ class EfficientNet_B0(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
+        norm = partial(nn.BatchNorm2d, eps=1e-5, momentum=0.1)
         self.features = nn.Sequential(
             nn.Sequential(
                 nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(32, eps=1e-5, momentum=0.1),
                 nn.SiLU(),
             ),
-            nn.Sequential(MBConv(32, 1, 3, 16, 0.0)),
+            nn.Sequential(MBConv(32, 1, 3, 16, norm, 0.0)),
             nn.Sequential(
-                MBConv(16, 6, 3, 24, 0.0125, stride=2),
-                MBConv(24, 6, 3, 24, 0.025),
+                MBConv(16, 6, 3, 24, norm, 0.0125, stride=2),
+                MBConv(24, 6, 3, 24, norm, 0.025),
             ),
             nn.Sequential(
-                MBConv(24, 6, 5, 40, 0.037500000000000006, stride=2),
-                MBConv(40, 6, 5, 40, 0.05),
+                MBConv(24, 6, 5, 40, norm, 0.037500000000000006, stride=2),
+                MBConv(40, 6, 5, 40, norm, 0.05),
             ),
             nn.Sequential(
-                MBConv(40, 6, 3, 80, 0.0625, stride=2),
-                MBConv(80, 6, 3, 80, 0.07500000000000001),
-                MBConv(80, 6, 3, 80, 0.08750000000000001),
+                MBConv(40, 6, 3, 80, norm, 0.0625, stride=2),
+                MBConv(80, 6, 3, 80, norm, 0.07500000000000001),
+                MBConv(80, 6, 3, 80, norm, 0.08750000000000001),
             ),
             nn.Sequential(
-                MBConv(80, 6, 5, 112, 0.1),
-                MBConv(112, 6, 5, 112, 0.1125),
-                MBConv(112, 6, 5, 112, 0.125),
+                MBConv(80, 6, 5, 112, norm, 0.1),
+                MBConv(112, 6, 5, 112, norm, 0.1125),
+                MBConv(112, 6, 5, 112, norm, 0.125),
             ),
             nn.Sequential(
-                MBConv(112, 6, 5, 192, 0.1375, stride=2),
-                MBConv(192, 6, 5, 192, 0.15000000000000002),
-                MBConv(192, 6, 5, 192, 0.1625),
-                MBConv(192, 6, 5, 192, 0.17500000000000002),
+                MBConv(112, 6, 5, 192, norm, 0.1375, stride=2),
+                MBConv(192, 6, 5, 192, norm, 0.15000000000000002),
+                MBConv(192, 6, 5, 192, norm, 0.1625),
+                MBConv(192, 6, 5, 192, norm, 0.17500000000000002),
             ),
-            nn.Sequential(MBConv(192, 6, 3, 320, 0.1875)),
+            nn.Sequential(MBConv(192, 6, 3, 320, norm, 0.1875)),
             nn.Sequential(
                 nn.Conv2d(320, 1280, 1, bias=False),
                 nn.BatchNorm2d(1280, eps=1e-5, momentum=0.1),

@@ -14,7 +14,7 @@ from keras import layers
 def basic_conv(
     x: keras.KerasTensor,
     filters: int,
-    kernel: int = 1,
+    kernel: int | tuple[int, int],
     stride: int = 1,
     pad: int = 0,
     *,
@@ -41,15 +41,15 @@ def inception(
     name: str,
 ) -> keras.KerasTensor:
     """28x28x192 -> 28x28x256 at `inception3a`, the first of 9 uses."""
-    branch1 = basic_conv(x, narrow, name=f"{name}_branch1")
-    branch2 = basic_conv(x, reduced3, name=f"{name}_branch2_0")
-    branch2 = basic_conv(branch2, wide3, kernel=3, pad=1, name=f"{name}_branch2_1")
-    branch3 = basic_conv(x, reduced5, name=f"{name}_branch3_0")
-    branch3 = basic_conv(branch3, wide5, kernel=3, pad=1, name=f"{name}_branch3_1")
+    branch1 = basic_conv(x, narrow, 1, name=f"{name}_branch1")
+    branch2 = basic_conv(x, reduced3, 1, name=f"{name}_branch2_0")
+    branch2 = basic_conv(branch2, wide3, 3, pad=1, name=f"{name}_branch2_1")
+    branch3 = basic_conv(x, reduced5, 1, name=f"{name}_branch3_0")
+    branch3 = basic_conv(branch3, wide5, 3, pad=1, name=f"{name}_branch3_1")
     branch4 = layers.MaxPooling2D(
         3, strides=1, padding="same", name=f"{name}_branch4_0"
     )(x)
-    branch4 = basic_conv(branch4, pooled, name=f"{name}_branch4_1")
+    branch4 = basic_conv(branch4, pooled, 1, name=f"{name}_branch4_1")
     return layers.Concatenate(
         name=f"{name}_concat_1",
     )([branch1, branch2, branch3, branch4])
@@ -58,10 +58,10 @@ def inception(
 def googlenet(classes: int = 1000) -> keras.Model:
     """GoogLeNet: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
-    early = basic_conv(image, 64, kernel=7, stride=2, pad=3, name="conv1")  # 112x112x64
+    early = basic_conv(image, 64, 7, stride=2, pad=3, name="conv1")  # 112x112x64
     early = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool1")(early)
-    early = basic_conv(early, 64, name="conv2")  # 56x56x64
-    early = basic_conv(early, 192, kernel=3, pad=1, name="conv3")  # 56x56x192
+    early = basic_conv(early, 64, 1, name="conv2")  # 56x56x64
+    early = basic_conv(early, 192, 3, pad=1, name="conv3")  # 56x56x192
     early = layers.MaxPooling2D(3, strides=2, padding="same", name="maxpool2")(early)
     early = inception(early, 64, 96, 128, 16, 32, 32, name="inception3a")  # 28x28x256
     early = inception(early, 128, 128, 192, 32, 96, 64, name="inception3b")  # 28x28x480

@@ -19,7 +19,7 @@ class BasicConv(nn.Module):
         self,
         in_channels: int,
         filters: int,
-        kernel: int = 1,
+        kernel: int | tuple[int, int],
         stride: int = 1,
         pad: int = 0,
     ) -> None:
@@ -47,18 +47,18 @@ class Inception(nn.Module):
         pooled: int,
     ) -> None:
         super().__init__()
-        self.branch1 = BasicConv(in_channels, narrow)
+        self.branch1 = BasicConv(in_channels, narrow, 1)
         self.branch2 = nn.Sequential(
-            BasicConv(in_channels, reduced3),
-            BasicConv(reduced3, wide3, kernel=3, pad=1),
+            BasicConv(in_channels, reduced3, 1),
+            BasicConv(reduced3, wide3, 3, pad=1),
         )
         self.branch3 = nn.Sequential(
-            BasicConv(in_channels, reduced5),
-            BasicConv(reduced5, wide5, kernel=3, pad=1),
+            BasicConv(in_channels, reduced5, 1),
+            BasicConv(reduced5, wide5, 3, pad=1),
         )
         self.branch4 = nn.Sequential(
             nn.MaxPool2d(3, stride=1, padding=1),
-            BasicConv(in_channels, pooled),
+            BasicConv(in_channels, pooled, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, in_channels: int, classes: int) -> None:
         super().__init__()
-        self.conv = BasicConv(in_channels, 128)
+        self.conv = BasicConv(in_channels, 128, 1)
         self.fc1 = nn.Linear(2048, 1024)
         self.dropout_1 = nn.Dropout(0.7)
         self.fc2 = nn.Linear(1024, classes)
@@ -92,10 +92,10 @@ class GoogLeNet(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.conv1 = BasicConv(3, 64, kernel=7, stride=2, pad=3)
+        self.conv1 = BasicConv(3, 64, 7, stride=2, pad=3)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        self.conv2 = BasicConv(64, 64)
-        self.conv3 = BasicConv(64, 192, kernel=3, pad=1)
+        self.conv2 = BasicConv(64, 64, 1)
+        self.conv3 = BasicConv(64, 192, 3, pad=1)
         self.maxpool2 = nn.MaxPool2d(3, stride=2, ceil_mode=True)
         self.inception3a = Inception(192, 64, 96, 128, 16, 32, 32)
         self.inception3b = Inception(256, 128, 128, 192, 32, 96, 64)

@@ -16,18 +16,14 @@ def basic_conv(
     filters: int,
     kernel: int | tuple[int, int],
     stride: int = 1,
-    conv_padding: str = "valid",
+    pad: int | tuple[int, int] = 0,
     *,
     name: str,
 ) -> keras.KerasTensor:
     """299x299x3 -> 149x149x32 at `Conv2d_1a_3x3`, the first of 96 uses."""
+    x = layers.ZeroPadding2D(pad, name=f"{name}_conv_pad")(x)
     x = layers.Conv2D(
-        filters,
-        kernel,
-        strides=stride,
-        padding=conv_padding,
-        use_bias=False,
-        name=f"{name}_conv",
+        filters, kernel, strides=stride, use_bias=False, name=f"{name}_conv"
     )(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=0.001, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu_1")(x)
@@ -37,15 +33,13 @@ def inception_a(x: keras.KerasTensor, pooled: int, *, name: str) -> keras.KerasT
     """35x35x192 -> 35x35x256 at `Mixed_5b`, the first of 3 uses."""
     branch1x1 = basic_conv(x, 64, 1, name=f"{name}_branch1x1")  # 35x35x64
     branch5x5_1 = basic_conv(x, 48, 1, name=f"{name}_branch5x5_1")  # 35x35x48
-    branch5x5_2 = basic_conv(
-        branch5x5_1, 64, 5, conv_padding="same", name=f"{name}_branch5x5_2"
-    )
+    branch5x5_2 = basic_conv(branch5x5_1, 64, 5, pad=2, name=f"{name}_branch5x5_2")
     branch3x3dbl_1 = basic_conv(x, 64, 1, name=f"{name}_branch3x3dbl_1")  # 35x35x64
     branch3x3dbl_1 = basic_conv(
-        branch3x3dbl_1, 96, 3, conv_padding="same", name=f"{name}_branch3x3dbl_2"
+        branch3x3dbl_1, 96, 3, pad=1, name=f"{name}_branch3x3dbl_2"
     )
     branch3x3dbl_3 = basic_conv(
-        branch3x3dbl_1, 96, 3, conv_padding="same", name=f"{name}_branch3x3dbl_3"
+        branch3x3dbl_1, 96, 3, pad=1, name=f"{name}_branch3x3dbl_3"
     )
     x = layers.ZeroPadding2D(1, name=f"{name}_avg_pool_1_pad")(x)
     x = layers.AveragePooling2D(3, strides=1, name=f"{name}_avg_pool_1")(x)
@@ -60,7 +54,7 @@ def inception_b(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     branch3x3 = basic_conv(x, 384, 3, stride=2, name=f"{name}_branch3x3")  # 17x17x384
     branch3x3dbl_1 = basic_conv(x, 64, 1, name=f"{name}_branch3x3dbl_1")  # 35x35x64
     branch3x3dbl_1 = basic_conv(
-        branch3x3dbl_1, 96, 3, conv_padding="same", name=f"{name}_branch3x3dbl_2"
+        branch3x3dbl_1, 96, 3, pad=1, name=f"{name}_branch3x3dbl_2"
     )
     branch3x3dbl_3 = basic_conv(
         branch3x3dbl_1, 96, 3, stride=2, name=f"{name}_branch3x3dbl_3"
@@ -74,35 +68,23 @@ def inception_c(x: keras.KerasTensor, narrow: int, *, name: str) -> keras.KerasT
     branch1x1 = basic_conv(x, 192, 1, name=f"{name}_branch1x1")  # 17x17x192
     branch7x7_1 = basic_conv(x, narrow, 1, name=f"{name}_branch7x7_1")
     branch7x7_1 = basic_conv(
-        branch7x7_1, narrow, (1, 7), conv_padding="same", name=f"{name}_branch7x7_2"
+        branch7x7_1, narrow, (1, 7), pad=(0, 3), name=f"{name}_branch7x7_2"
     )
     branch7x7_3 = basic_conv(
-        branch7x7_1, 192, (7, 1), conv_padding="same", name=f"{name}_branch7x7_3"
+        branch7x7_1, 192, (7, 1), pad=(3, 0), name=f"{name}_branch7x7_3"
     )
     branch7x7dbl_1 = basic_conv(x, narrow, 1, name=f"{name}_branch7x7dbl_1")
     branch7x7dbl_1 = basic_conv(
-        branch7x7dbl_1,
-        narrow,
-        (7, 1),
-        conv_padding="same",
-        name=f"{name}_branch7x7dbl_2",
+        branch7x7dbl_1, narrow, (7, 1), pad=(3, 0), name=f"{name}_branch7x7dbl_2"
     )
     branch7x7dbl_1 = basic_conv(
-        branch7x7dbl_1,
-        narrow,
-        (1, 7),
-        conv_padding="same",
-        name=f"{name}_branch7x7dbl_3",
+        branch7x7dbl_1, narrow, (1, 7), pad=(0, 3), name=f"{name}_branch7x7dbl_3"
     )
     branch7x7dbl_1 = basic_conv(
-        branch7x7dbl_1,
-        narrow,
-        (7, 1),
-        conv_padding="same",
-        name=f"{name}_branch7x7dbl_4",
+        branch7x7dbl_1, narrow, (7, 1), pad=(3, 0), name=f"{name}_branch7x7dbl_4"
     )
     branch7x7dbl_5 = basic_conv(
-        branch7x7dbl_1, 192, (1, 7), conv_padding="same", name=f"{name}_branch7x7dbl_5"
+        branch7x7dbl_1, 192, (1, 7), pad=(0, 3), name=f"{name}_branch7x7dbl_5"
     )
     x = layers.ZeroPadding2D(1, name=f"{name}_avg_pool_1_pad")(x)
     x = layers.AveragePooling2D(3, strides=1, name=f"{name}_avg_pool_1")(x)  # 17x17x768
@@ -129,10 +111,10 @@ def inception_d(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     branch3x3_2 = basic_conv(branch3x3_1, 320, 3, stride=2, name=f"{name}_branch3x3_2")
     branch7x7x3_1 = basic_conv(x, 192, 1, name=f"{name}_branch7x7x3_1")  # 17x17x192
     branch7x7x3_1 = basic_conv(
-        branch7x7x3_1, 192, (1, 7), conv_padding="same", name=f"{name}_branch7x7x3_2"
+        branch7x7x3_1, 192, (1, 7), pad=(0, 3), name=f"{name}_branch7x7x3_2"
     )
     branch7x7x3_1 = basic_conv(
-        branch7x7x3_1, 192, (7, 1), conv_padding="same", name=f"{name}_branch7x7x3_3"
+        branch7x7x3_1, 192, (7, 1), pad=(3, 0), name=f"{name}_branch7x7x3_3"
     )
     branch7x7x3_4 = basic_conv(
         branch7x7x3_1, 192, 3, stride=2, name=f"{name}_branch7x7x3_4"
@@ -146,19 +128,19 @@ def inception_e(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     narrow = basic_conv(x, 320, 1, name=f"{name}_branch1x1")  # 8x8x320
     wide = basic_conv(x, 384, 1, name=f"{name}_branch3x3_1")  # 8x8x384
     branch3x3_2a = basic_conv(
-        wide, 384, (1, 3), conv_padding="same", name=f"{name}_branch3x3_2a"
+        wide, 384, (1, 3), pad=(0, 1), name=f"{name}_branch3x3_2a"
     )
     branch3x3_2b = basic_conv(
-        wide, 384, (3, 1), conv_padding="same", name=f"{name}_branch3x3_2b"
+        wide, 384, (3, 1), pad=(1, 0), name=f"{name}_branch3x3_2b"
     )
     wide = layers.Concatenate(name=f"{name}_concat_1")([branch3x3_2a, branch3x3_2b])
     deep = basic_conv(x, 448, 1, name=f"{name}_branch3x3dbl_1")  # 8x8x448
-    deep = basic_conv(deep, 384, 3, conv_padding="same", name=f"{name}_branch3x3dbl_2")
+    deep = basic_conv(deep, 384, 3, pad=1, name=f"{name}_branch3x3dbl_2")  # 8x8x384
     branch3x3dbl_3a = basic_conv(
-        deep, 384, (1, 3), conv_padding="same", name=f"{name}_branch3x3dbl_3a"
+        deep, 384, (1, 3), pad=(0, 1), name=f"{name}_branch3x3dbl_3a"
     )
     branch3x3dbl_3b = basic_conv(
-        deep, 384, (3, 1), conv_padding="same", name=f"{name}_branch3x3dbl_3b"
+        deep, 384, (3, 1), pad=(1, 0), name=f"{name}_branch3x3dbl_3b"
     )
     deep = layers.Concatenate(
         name=f"{name}_concat_2",
@@ -174,7 +156,7 @@ def inception_v3(classes: int = 1000) -> keras.Model:
     image = keras.Input((299, 299, 3), name="image")
     x = basic_conv(image, 32, 3, stride=2, name="Conv2d_1a_3x3")  # 149x149x32
     x = basic_conv(x, 32, 3, name="Conv2d_2a_3x3")  # 147x147x32
-    x = basic_conv(x, 64, 3, conv_padding="same", name="Conv2d_2b_3x3")  # 147x147x64
+    x = basic_conv(x, 64, 3, pad=1, name="Conv2d_2b_3x3")  # 147x147x64
     x = layers.MaxPooling2D(3, strides=2, name="maxpool1")(x)  # 73x73x64
     x = basic_conv(x, 80, 1, name="Conv2d_3b_1x1")  # 73x73x80
     x = basic_conv(x, 192, 3, name="Conv2d_4a_3x3")  # 71x71x192

@@ -20,8 +20,8 @@ class BasicConv(nn.Module):
         in_channels: int,
         filters: int,
         kernel: int | tuple[int, int],
-        pad: int | tuple[int, int],
         stride: int = 1,
+        pad: int | tuple[int, int] = 0,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
@@ -38,14 +38,14 @@ class InceptionA(nn.Module):
 
     def __init__(self, in_channels: int, pooled: int) -> None:
         super().__init__()
-        self.branch1x1 = BasicConv(in_channels, 64, 1, 0)
-        self.branch5x5_1 = BasicConv(in_channels, 48, 1, 0)
-        self.branch5x5_2 = BasicConv(48, 64, 5, 2)
-        self.branch3x3dbl_1 = BasicConv(in_channels, 64, 1, 0)
-        self.branch3x3dbl_2 = BasicConv(64, 96, 3, 1)
-        self.branch3x3dbl_3 = BasicConv(96, 96, 3, 1)
+        self.branch1x1 = BasicConv(in_channels, 64, 1)
+        self.branch5x5_1 = BasicConv(in_channels, 48, 1)
+        self.branch5x5_2 = BasicConv(48, 64, 5, pad=2)
+        self.branch3x3dbl_1 = BasicConv(in_channels, 64, 1)
+        self.branch3x3dbl_2 = BasicConv(64, 96, 3, pad=1)
+        self.branch3x3dbl_3 = BasicConv(96, 96, 3, pad=1)
         self.avg_pool_1 = nn.AvgPool2d(3, stride=1, padding=1)
-        self.branch_pool = BasicConv(in_channels, pooled, 1, 0)
+        self.branch_pool = BasicConv(in_channels, pooled, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         branch1x1 = self.branch1x1(x)  # 64x35x35
@@ -62,12 +62,12 @@ class InceptionA(nn.Module):
 class InceptionB(nn.Module):
     """288x35x35 -> 768x17x17 at `Mixed_6a`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.branch3x3 = BasicConv(288, 384, 3, 0, stride=2)
-        self.branch3x3dbl_1 = BasicConv(288, 64, 1, 0)
-        self.branch3x3dbl_2 = BasicConv(64, 96, 3, 1)
-        self.branch3x3dbl_3 = BasicConv(96, 96, 3, 0, stride=2)
+        self.branch3x3 = BasicConv(in_channels, 384, 3, stride=2)
+        self.branch3x3dbl_1 = BasicConv(in_channels, 64, 1)
+        self.branch3x3dbl_2 = BasicConv(64, 96, 3, pad=1)
+        self.branch3x3dbl_3 = BasicConv(96, 96, 3, stride=2)
         self.max_pool_1 = nn.MaxPool2d(3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,19 +82,19 @@ class InceptionB(nn.Module):
 class InceptionC(nn.Module):
     """768x17x17 -> 768x17x17 at `Mixed_6b`, the first of 4 uses."""
 
-    def __init__(self, narrow: int) -> None:
+    def __init__(self, in_channels: int, narrow: int) -> None:
         super().__init__()
-        self.branch1x1 = BasicConv(768, 192, 1, 0)
-        self.branch7x7_1 = BasicConv(768, narrow, 1, 0)
-        self.branch7x7_2 = BasicConv(narrow, narrow, (1, 7), (0, 3))
-        self.branch7x7_3 = BasicConv(narrow, 192, (7, 1), (3, 0))
-        self.branch7x7dbl_1 = BasicConv(768, narrow, 1, 0)
-        self.branch7x7dbl_2 = BasicConv(narrow, narrow, (7, 1), (3, 0))
-        self.branch7x7dbl_3 = BasicConv(narrow, narrow, (1, 7), (0, 3))
-        self.branch7x7dbl_4 = BasicConv(narrow, narrow, (7, 1), (3, 0))
-        self.branch7x7dbl_5 = BasicConv(narrow, 192, (1, 7), (0, 3))
+        self.branch1x1 = BasicConv(in_channels, 192, 1)
+        self.branch7x7_1 = BasicConv(in_channels, narrow, 1)
+        self.branch7x7_2 = BasicConv(narrow, narrow, (1, 7), pad=(0, 3))
+        self.branch7x7_3 = BasicConv(narrow, 192, (7, 1), pad=(3, 0))
+        self.branch7x7dbl_1 = BasicConv(in_channels, narrow, 1)
+        self.branch7x7dbl_2 = BasicConv(narrow, narrow, (7, 1), pad=(3, 0))
+        self.branch7x7dbl_3 = BasicConv(narrow, narrow, (1, 7), pad=(0, 3))
+        self.branch7x7dbl_4 = BasicConv(narrow, narrow, (7, 1), pad=(3, 0))
+        self.branch7x7dbl_5 = BasicConv(narrow, 192, (1, 7), pad=(0, 3))
         self.avg_pool_1 = nn.AvgPool2d(3, stride=1, padding=1)
-        self.branch_pool = BasicConv(768, 192, 1, 0)
+        self.branch_pool = BasicConv(in_channels, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         branch1x1 = self.branch1x1(x)  # 192x17x17
@@ -114,11 +114,11 @@ class InceptionC(nn.Module):
 class InceptionAux(nn.Module):
     """768x17x17 -> 1000 at `AuxLogits`."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, in_channels: int, classes: int) -> None:
         super().__init__()
         self.avg_pool_1 = nn.AvgPool2d(5, stride=3)
-        self.conv0 = BasicConv(768, 128, 1, 0)
-        self.conv1 = BasicConv(128, 768, 5, 0)
+        self.conv0 = BasicConv(in_channels, 128, 1)
+        self.conv1 = BasicConv(128, 768, 5)
         self.fc = nn.Linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,14 +133,14 @@ class InceptionAux(nn.Module):
 class InceptionD(nn.Module):
     """768x17x17 -> 1280x8x8 at `Mixed_7a`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.branch3x3_1 = BasicConv(768, 192, 1, 0)
-        self.branch3x3_2 = BasicConv(192, 320, 3, 0, stride=2)
-        self.branch7x7x3_1 = BasicConv(768, 192, 1, 0)
-        self.branch7x7x3_2 = BasicConv(192, 192, (1, 7), (0, 3))
-        self.branch7x7x3_3 = BasicConv(192, 192, (7, 1), (3, 0))
-        self.branch7x7x3_4 = BasicConv(192, 192, 3, 0, stride=2)
+        self.branch3x3_1 = BasicConv(in_channels, 192, 1)
+        self.branch3x3_2 = BasicConv(192, 320, 3, stride=2)
+        self.branch7x7x3_1 = BasicConv(in_channels, 192, 1)
+        self.branch7x7x3_2 = BasicConv(192, 192, (1, 7), pad=(0, 3))
+        self.branch7x7x3_3 = BasicConv(192, 192, (7, 1), pad=(3, 0))
+        self.branch7x7x3_4 = BasicConv(192, 192, 3, stride=2)
         self.max_pool_1 = nn.MaxPool2d(3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -159,16 +159,16 @@ class InceptionE(nn.Module):
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.branch1x1 = BasicConv(in_channels, 320, 1, 0)
-        self.branch3x3_1 = BasicConv(in_channels, 384, 1, 0)
-        self.branch3x3_2a = BasicConv(384, 384, (1, 3), (0, 1))
-        self.branch3x3_2b = BasicConv(384, 384, (3, 1), (1, 0))
-        self.branch3x3dbl_1 = BasicConv(in_channels, 448, 1, 0)
-        self.branch3x3dbl_2 = BasicConv(448, 384, 3, 1)
-        self.branch3x3dbl_3a = BasicConv(384, 384, (1, 3), (0, 1))
-        self.branch3x3dbl_3b = BasicConv(384, 384, (3, 1), (1, 0))
+        self.branch1x1 = BasicConv(in_channels, 320, 1)
+        self.branch3x3_1 = BasicConv(in_channels, 384, 1)
+        self.branch3x3_2a = BasicConv(384, 384, (1, 3), pad=(0, 1))
+        self.branch3x3_2b = BasicConv(384, 384, (3, 1), pad=(1, 0))
+        self.branch3x3dbl_1 = BasicConv(in_channels, 448, 1)
+        self.branch3x3dbl_2 = BasicConv(448, 384, 3, pad=1)
+        self.branch3x3dbl_3a = BasicConv(384, 384, (1, 3), pad=(0, 1))
+        self.branch3x3dbl_3b = BasicConv(384, 384, (3, 1), pad=(1, 0))
         self.avg_pool_1 = nn.AvgPool2d(3, stride=1, padding=1)
-        self.branch_pool = BasicConv(in_channels, 192, 1, 0)
+        self.branch_pool = BasicConv(in_channels, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         narrow = self.branch1x1(x)  # 320x8x8
@@ -191,23 +191,23 @@ class Inception_V3(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.Conv2d_1a_3x3 = BasicConv(3, 32, 3, 0, stride=2)
-        self.Conv2d_2a_3x3 = BasicConv(32, 32, 3, 0)
-        self.Conv2d_2b_3x3 = BasicConv(32, 64, 3, 1)
+        self.Conv2d_1a_3x3 = BasicConv(3, 32, 3, stride=2)
+        self.Conv2d_2a_3x3 = BasicConv(32, 32, 3)
+        self.Conv2d_2b_3x3 = BasicConv(32, 64, 3, pad=1)
         self.maxpool1 = nn.MaxPool2d(3, stride=2)
-        self.Conv2d_3b_1x1 = BasicConv(64, 80, 1, 0)
-        self.Conv2d_4a_3x3 = BasicConv(80, 192, 3, 0)
+        self.Conv2d_3b_1x1 = BasicConv(64, 80, 1)
+        self.Conv2d_4a_3x3 = BasicConv(80, 192, 3)
         self.maxpool2 = nn.MaxPool2d(3, stride=2)
         self.Mixed_5b = InceptionA(192, 32)
         self.Mixed_5c = InceptionA(256, 64)
         self.Mixed_5d = InceptionA(288, 64)
-        self.Mixed_6a = InceptionB()
-        self.Mixed_6b = InceptionC(128)
-        self.Mixed_6c = InceptionC(160)
-        self.Mixed_6d = InceptionC(160)
-        self.Mixed_6e = InceptionC(192)
-        self.AuxLogits = InceptionAux(classes)
-        self.Mixed_7a = InceptionD()
+        self.Mixed_6a = InceptionB(288)
+        self.Mixed_6b = InceptionC(768, 128)
+        self.Mixed_6c = InceptionC(768, 160)
+        self.Mixed_6d = InceptionC(768, 160)
+        self.Mixed_6e = InceptionC(768, 192)
+        self.AuxLogits = InceptionAux(768, classes)
+        self.Mixed_7a = InceptionD(768)
         self.Mixed_7b = InceptionE(1280)
         self.Mixed_7c = InceptionE(2048)
         self.dropout_1 = nn.Dropout(0.5)

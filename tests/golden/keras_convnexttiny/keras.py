@@ -50,7 +50,7 @@ def conv_ne_xt_block(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     in_channels = x.shape[-1]
     y = layers.DepthwiseConv2D(7, padding="same", name=f"{name}_depthwise_conv")(x)
     y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_layernorm")(y)
-    y = layers.Dense(in_channels * 4, name=f"{name}_pointwise_conv_1")(y)
+    y = layers.Dense(4 * in_channels, name=f"{name}_pointwise_conv_1")(y)
     y = layers.Activation(gelu, name=f"{name}_gelu")(y)
     y = layers.Dense(in_channels, name=f"{name}_pointwise_conv_2")(y)
     scale = LearnedParameter(
@@ -66,8 +66,8 @@ def convnexttiny(classes: int = 1000) -> keras.Model:
     """ConvNeXtTiny: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
     x = layers.Normalization(
-        mean=(123.675, 116.28, 103.53),
-        variance=(3409.9760250000004, 3262.6944000000003, 3291.890625),
+        mean=[255 * 0.485, 255 * 0.456, 255 * 0.406],
+        variance=[(255 * 0.229) ** 2, (255 * 0.224) ** 2, (255 * 0.225) ** 2],
         name="convnext_tiny_prestem_normalization",
     )(image)
     x = layers.Conv2D(96, 4, strides=4, name="convnext_tiny_stem_conv")(x)  # 56x56x96

@@ -55,9 +55,9 @@ class ConvNeXtBlock(nn.Module):
             in_channels, in_channels, 7, padding="same", groups=in_channels
         )
         self.layernorm = LayerNorm2d(in_channels, eps=1e-6)
-        self.pointwise_conv_1 = ChannelLinear(in_channels, in_channels * 4)
+        self.pointwise_conv_1 = ChannelLinear(in_channels, 4 * in_channels)
         self.gelu = nn.GELU()
-        self.pointwise_conv_2 = ChannelLinear(in_channels * 4, in_channels)
+        self.pointwise_conv_2 = ChannelLinear(4 * in_channels, in_channels)
         self.layer_scale = nn.Parameter(torch.full((in_channels, 1, 1), 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 
-def dense_layer(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+def dense_layer(x: keras.KerasTensor, growth: int, *, name: str) -> keras.KerasTensor:
     """56x56x64 -> 56x56x96 at `conv2_block1`, the first of 58 uses."""
     y = layers.BatchNormalization(
         momentum=0.99,
@@ -18,14 +18,20 @@ def dense_layer(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
         name=f"{name}_bn_0",
     )(x)
     y = layers.ReLU(name=f"{name}_relu_0")(y)
-    y = layers.Conv2D(128, 1, use_bias=False, name=f"{name}_conv_1")(y)
+    y = layers.Conv2D(4 * growth, 1, use_bias=False, name=f"{name}_conv_1")(y)
     y = layers.BatchNormalization(
         momentum=0.99,
         epsilon=1.001e-5,
         name=f"{name}_bn_1",
     )(y)
     y = layers.ReLU(name=f"{name}_relu_1")(y)
-    y = layers.Conv2D(32, 3, padding="same", use_bias=False, name=f"{name}_conv_2")(y)
+    y = layers.Conv2D(
+        growth,
+        3,
+        padding="same",
+        use_bias=False,
+        name=f"{name}_conv_2",
+    )(y)
     return layers.Concatenate(name=f"{name}_concat")([x, y])
 
 
@@ -48,16 +54,16 @@ def densenet121(classes: int = 1000) -> keras.Model:
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = layers.MaxPooling2D(3, strides=2, name="pool1")(x)  # 56x56x64
     for i in range(1, 7):
-        x = dense_layer(x, name=f"conv2_block{i}")  # 56x56x256 at the end
+        x = dense_layer(x, 32, name=f"conv2_block{i}")  # 56x56x256 at the end
     x = transition(x, name="pool2")  # 28x28x128
     for i in range(1, 13):
-        x = dense_layer(x, name=f"conv3_block{i}")  # 28x28x512 at the end
+        x = dense_layer(x, 32, name=f"conv3_block{i}")  # 28x28x512 at the end
     x = transition(x, name="pool3")  # 14x14x256
     for i in range(1, 25):
-        x = dense_layer(x, name=f"conv4_block{i}")  # 14x14x1024 at the end
+        x = dense_layer(x, 32, name=f"conv4_block{i}")  # 14x14x1024 at the end
     x = transition(x, name="pool4")  # 7x7x512
     for i in range(1, 17):
-        x = dense_layer(x, name=f"conv5_block{i}")  # 7x7x1024 at the end
+        x = dense_layer(x, 32, name=f"conv5_block{i}")  # 7x7x1024 at the end
     x = layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5, name="bn")(x)
     x = layers.ReLU(name="relu")(x)  # 7x7x1024
     x = layers.GlobalAveragePooling2D(name="avg_pool")(x)  # 1024

@@ -7,6 +7,9 @@ Multiply-accumulates: 385,814,752
 Compiled with imagenet = False
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 from keras import layers
 
@@ -61,15 +64,17 @@ def mb_conv(
     expansion: int,
     kernel: int,
     filters: int,
+    norm: Callable[..., layers.Layer],
     rate: float,
     stride: int = 1,
+    depthwise: str = "dwconv",
     *,
     name: str,
 ) -> keras.KerasTensor:
     """112x112x32 -> 112x112x16 at `block1a`, the first of 16 uses."""
     in_channels = x.shape[-1]
     y = x
-    if expansion != 1:
+    if expansion > 1:
         y = layers.Conv2D(
             expansion * in_channels,
             1,
@@ -77,9 +82,7 @@ def mb_conv(
             kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
             name=f"{name}_expand_conv",
         )(x)
-        y = layers.BatchNormalization(
-            momentum=0.99, epsilon=0.001, name=f"{name}_expand_bn"
-        )(y)
+        y = norm(name=f"{name}_expand_bn")(y)
         y = layers.Activation("silu", name=f"{name}_expand_activation")(y)
     y = layers.DepthwiseConv2D(
         kernel,
@@ -89,7 +92,7 @@ def mb_conv(
         depthwise_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
         name=f"{name}_dwconv",
     )(y)
-    y = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name=f"{name}_bn")(y)
+    y = norm(name=f"{name}_bn")(y)
     y = layers.Activation("silu", name=f"{name}_activation")(y)
     y = squeeze_excite(y, in_channels // 4, name=f"{name}_se")
     y = layers.Conv2D(
@@ -99,10 +102,8 @@ def mb_conv(
         kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
         name=f"{name}_project_conv",
     )(y)
-    y = layers.BatchNormalization(
-        momentum=0.99, epsilon=0.001, name=f"{name}_project_bn"
-    )(y)
-    if in_channels == filters:
+    y = norm(name=f"{name}_project_bn")(y)
+    if stride == 1 and in_channels == filters:
         y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(y)
         y = layers.Add(name=f"{name}_add")([y, x])
     return y
@@ -111,6 +112,7 @@ def mb_conv(
 def efficientnetb0(classes: int = 1000) -> keras.Model:
     """EfficientNetB0: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
+    norm = partial(layers.BatchNormalization, momentum=0.99, epsilon=0.001)
     x = ScaleShift(0.00392156862745098, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Normalization(name="normalize_1")(x)  # 224x224x3
     x = layers.Conv2D(
@@ -124,22 +126,22 @@ def efficientnetb0(classes: int = 1000) -> keras.Model:
     )(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="stem_bn")(x)
     x = layers.Activation("silu", name="stem_activation")(x)  # 112x112x32
-    x = mb_conv(x, 1, 3, 16, 0.0, name="block1a")  # 112x112x16
-    x = mb_conv(x, 6, 3, 24, 0.0125, stride=2, name="block2a")  # 56x56x24
-    x = mb_conv(x, 6, 3, 24, 0.025, name="block2b")  # 56x56x24
-    x = mb_conv(x, 6, 5, 40, 0.037500000000000006, stride=2, name="block3a")  # 28x28x40
-    x = mb_conv(x, 6, 5, 40, 0.05, name="block3b")  # 28x28x40
-    x = mb_conv(x, 6, 3, 80, 0.0625, stride=2, name="block4a")  # 14x14x80
-    x = mb_conv(x, 6, 3, 80, 0.07500000000000001, name="block4b")  # 14x14x80
-    x = mb_conv(x, 6, 3, 80, 0.08750000000000001, name="block4c")  # 14x14x80
-    x = mb_conv(x, 6, 5, 112, 0.1, name="block5a")  # 14x14x112
-    x = mb_conv(x, 6, 5, 112, 0.1125, name="block5b")  # 14x14x112
-    x = mb_conv(x, 6, 5, 112, 0.125, name="block5c")  # 14x14x112
-    x = mb_conv(x, 6, 5, 192, 0.1375, stride=2, name="block6a")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, 0.15000000000000002, name="block6b")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, 0.1625, name="block6c")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, 0.17500000000000002, name="block6d")  # 7x7x192
-    x = mb_conv(x, 6, 3, 320, 0.1875, name="block7a")  # 7x7x320
+    x = mb_conv(x, 1, 3, 16, norm, 0.0, name="block1a")  # 112x112x16
+    x = mb_conv(x, 6, 3, 24, norm, 0.0125, stride=2, name="block2a")  # 56x56x24
+    x = mb_conv(x, 6, 3, 24, norm, 0.025, name="block2b")  # 56x56x24
+    x = mb_conv(x, 6, 5, 40, norm, 0.037500000000000006, stride=2, name="block3a")
+    x = mb_conv(x, 6, 5, 40, norm, 0.05, name="block3b")  # 28x28x40
+    x = mb_conv(x, 6, 3, 80, norm, 0.0625, stride=2, name="block4a")  # 14x14x80
+    x = mb_conv(x, 6, 3, 80, norm, 0.07500000000000001, name="block4b")  # 14x14x80
+    x = mb_conv(x, 6, 3, 80, norm, 0.08750000000000001, name="block4c")  # 14x14x80
+    x = mb_conv(x, 6, 5, 112, norm, 0.1, name="block5a")  # 14x14x112
+    x = mb_conv(x, 6, 5, 112, norm, 0.1125, name="block5b")  # 14x14x112
+    x = mb_conv(x, 6, 5, 112, norm, 0.125, name="block5c")  # 14x14x112
+    x = mb_conv(x, 6, 5, 192, norm, 0.1375, stride=2, name="block6a")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.15000000000000002, name="block6b")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.1625, name="block6c")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.17500000000000002, name="block6d")  # 7x7x192
+    x = mb_conv(x, 6, 3, 320, norm, 0.1875, name="block7a")  # 7x7x320
     x = layers.Conv2D(
         1280,
         1,

@@ -7,6 +7,9 @@ Multiply-accumulates: 385,814,752
 Compiled with imagenet = False
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -114,18 +117,18 @@ class MBConv(nn.Module):
         expansion: int,
         kernel: int,
         filters: int,
+        norm: Callable[..., nn.Module],
         rate: float,
         stride: int = 1,
+        depthwise: str = "dwconv",
     ) -> None:
         super().__init__()
-        self.expansion = expansion
-        if expansion != 1:
+        self.has_expand_conv = expansion > 1
+        if expansion > 1:
             self.expand_conv = nn.Conv2d(
                 in_channels, expansion * in_channels, 1, bias=False
             )
-            self.expand_bn = nn.BatchNorm2d(
-                expansion * in_channels, eps=0.001, momentum=0.01
-            )
+            self.expand_bn = norm(expansion * in_channels)
             self.expand_activation = nn.SiLU()
         self.dwconv = SameConv2d(
             expansion * in_channels,
@@ -135,18 +138,18 @@ class MBConv(nn.Module):
             groups=expansion * in_channels,
             bias=False,
         )
-        self.bn = nn.BatchNorm2d(expansion * in_channels, eps=0.001, momentum=0.01)
+        self.bn = norm(expansion * in_channels)
         self.activation = nn.SiLU()
         self.se = SqueezeExcite(expansion * in_channels, in_channels // 4)
         self.project_conv = nn.Conv2d(expansion * in_channels, filters, 1, bias=False)
-        self.project_bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.01)
+        self.project_bn = norm(filters)
         self.drop: StochasticDepth | None = None
-        if in_channels == filters:
+        if stride == 1 and in_channels == filters:
             self.drop = StochasticDepth(rate)
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
-        if self.expansion != 1:
+        if self.has_expand_conv:
             y = self.expand_activation(self.expand_bn(self.expand_conv(x)))
         y = self.activation(self.bn(self.dwconv(y)))
         y = self.se(y)
@@ -162,26 +165,27 @@ class EfficientNetB0(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
+        norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
         self.normalize_1 = Normalize(3)
         self.stem_conv = SameConv2d(3, 32, 3, stride=2, bias=False)
         self.stem_bn = nn.BatchNorm2d(32, eps=0.001, momentum=0.01)
         self.stem_activation = nn.SiLU()
-        self.block1a = MBConv(32, 1, 3, 16, 0.0)
-        self.block2a = MBConv(16, 6, 3, 24, 0.0125, stride=2)
-        self.block2b = MBConv(24, 6, 3, 24, 0.025)
-        self.block3a = MBConv(24, 6, 5, 40, 0.037500000000000006, stride=2)
-        self.block3b = MBConv(40, 6, 5, 40, 0.05)
-        self.block4a = MBConv(40, 6, 3, 80, 0.0625, stride=2)
-        self.block4b = MBConv(80, 6, 3, 80, 0.07500000000000001)
-        self.block4c = MBConv(80, 6, 3, 80, 0.08750000000000001)
-        self.block5a = MBConv(80, 6, 5, 112, 0.1)
-        self.block5b = MBConv(112, 6, 5, 112, 0.1125)
-        self.block5c = MBConv(112, 6, 5, 112, 0.125)
-        self.block6a = MBConv(112, 6, 5, 192, 0.1375, stride=2)
-        self.block6b = MBConv(192, 6, 5, 192, 0.15000000000000002)
-        self.block6c = MBConv(192, 6, 5, 192, 0.1625)
-        self.block6d = MBConv(192, 6, 5, 192, 0.17500000000000002)
-        self.block7a = MBConv(192, 6, 3, 320, 0.1875)
+        self.block1a = MBConv(32, 1, 3, 16, norm, 0.0)
+        self.block2a = MBConv(16, 6, 3, 24, norm, 0.0125, stride=2)
+        self.block2b = MBConv(24, 6, 3, 24, norm, 0.025)
+        self.block3a = MBConv(24, 6, 5, 40, norm, 0.037500000000000006, stride=2)
+        self.block3b = MBConv(40, 6, 5, 40, norm, 0.05)
+        self.block4a = MBConv(40, 6, 3, 80, norm, 0.0625, stride=2)
+        self.block4b = MBConv(80, 6, 3, 80, norm, 0.07500000000000001)
+        self.block4c = MBConv(80, 6, 3, 80, norm, 0.08750000000000001)
+        self.block5a = MBConv(80, 6, 5, 112, norm, 0.1)
+        self.block5b = MBConv(112, 6, 5, 112, norm, 0.1125)
+        self.block5c = MBConv(112, 6, 5, 112, norm, 0.125)
+        self.block6a = MBConv(112, 6, 5, 192, norm, 0.1375, stride=2)
+        self.block6b = MBConv(192, 6, 5, 192, norm, 0.15000000000000002)
+        self.block6c = MBConv(192, 6, 5, 192, norm, 0.1625)
+        self.block6d = MBConv(192, 6, 5, 192, norm, 0.17500000000000002)
+        self.block7a = MBConv(192, 6, 3, 320, norm, 0.1875)
         self.top_conv = nn.Conv2d(320, 1280, 1, bias=False)
         self.top_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.01)
         self.top_activation = nn.SiLU()

@@ -6,6 +6,9 @@ Parameters: 7,139,704
 Multiply-accumulates: 718,086,176
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import keras
 from keras import layers
 
@@ -36,6 +39,7 @@ def fused_mb_conv(
     x: keras.KerasTensor,
     expansion: int,
     filters: int,
+    norm: Callable[..., layers.Layer],
     rate: float,
     stride: int = 1,
     *,
@@ -43,7 +47,7 @@ def fused_mb_conv(
 ) -> keras.KerasTensor:
     """112x112x32 -> 112x112x16 at `block1a`, the first of 5 uses."""
     in_channels = x.shape[-1]
-    if expansion != 1:
+    if expansion > 1:
         y = layers.Conv2D(
             expansion * in_channels,
             3,
@@ -53,9 +57,7 @@ def fused_mb_conv(
             kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
             name=f"{name}_expand_conv",
         )(x)
-        y = layers.BatchNormalization(
-            momentum=0.9, epsilon=0.001, name=f"{name}_expand_bn"
-        )(y)
+        y = norm(name=f"{name}_expand_bn")(y)
         y = layers.Activation("silu", name=f"{name}_expand_activation")(y)
         y = layers.Conv2D(
             filters,
@@ -64,9 +66,7 @@ def fused_mb_conv(
             kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
             name=f"{name}_project_conv",
         )(y)
-        y = layers.BatchNormalization(
-            momentum=0.9, epsilon=0.001, name=f"{name}_project_bn"
-        )(y)
+        y = norm(name=f"{name}_project_bn")(y)
     else:
         y = layers.Conv2D(
             filters,
@@ -76,11 +76,9 @@ def fused_mb_conv(
             kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
             name=f"{name}_project_conv",
         )(x)
-        y = layers.BatchNormalization(
-            momentum=0.9, epsilon=0.001, name=f"{name}_project_bn"
-        )(y)
+        y = norm(name=f"{name}_project_bn")(y)  # 112x112x16
         y = layers.Activation("silu", name=f"{name}_project_activation")(y)
-    if in_channels == filters:
+    if stride == 1 and in_channels == filters:
         y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(y)
         y = layers.Add(name=f"{name}_add")([y, x])
     return y
@@ -112,34 +110,37 @@ def squeeze_excite(
 def mb_conv(
     x: keras.KerasTensor,
     expansion: int,
+    kernel: int,
     filters: int,
+    norm: Callable[..., layers.Layer],
     rate: float,
     stride: int = 1,
+    depthwise: str = "dwconv",
     *,
     name: str,
 ) -> keras.KerasTensor:
     """28x28x48 -> 14x14x96 at `block4a`, the first of 16 uses."""
     in_channels = x.shape[-1]
-    y = layers.Conv2D(
-        expansion * in_channels,
-        1,
-        use_bias=False,
-        kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
-        name=f"{name}_expand_conv",
-    )(x)
-    y = layers.BatchNormalization(
-        momentum=0.9, epsilon=0.001, name=f"{name}_expand_bn"
-    )(y)
-    y = layers.Activation("silu", name=f"{name}_expand_activation")(y)
+    y = x
+    if expansion > 1:
+        y = layers.Conv2D(
+            expansion * in_channels,
+            1,
+            use_bias=False,
+            kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
+            name=f"{name}_expand_conv",
+        )(x)
+        y = norm(name=f"{name}_expand_bn")(y)
+        y = layers.Activation("silu", name=f"{name}_expand_activation")(y)
     y = layers.DepthwiseConv2D(
-        3,
+        kernel,
         strides=stride,
         padding="same",
         use_bias=False,
         depthwise_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
-        name=f"{name}_dwconv2",
+        name=f"{name}_{depthwise}",
     )(y)
-    y = layers.BatchNormalization(momentum=0.9, epsilon=0.001, name=f"{name}_bn")(y)
+    y = norm(name=f"{name}_bn")(y)
     y = layers.Activation("silu", name=f"{name}_activation")(y)
     y = squeeze_excite(y, in_channels // 4, name=f"{name}_se")
     y = layers.Conv2D(
@@ -149,10 +150,8 @@ def mb_conv(
         kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,
         name=f"{name}_project_conv",
     )(y)
-    y = layers.BatchNormalization(
-        momentum=0.9, epsilon=0.001, name=f"{name}_project_bn"
-    )(y)
-    if in_channels == filters:
+    y = norm(name=f"{name}_project_bn")(y)
+    if stride == 1 and in_channels == filters:
         y = layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(y)
         y = layers.Add(name=f"{name}_add")([y, x])
     return y
@@ -161,10 +160,11 @@ def mb_conv(
 def efficientnetv2b0(classes: int = 1000) -> keras.Model:
     """EfficientNetV2B0: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
+    norm = partial(layers.BatchNormalization, momentum=0.9, epsilon=0.001)
     x = ScaleShift(0.00392156862745098, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Normalization(
         mean=(0.485, 0.456, 0.406),
-        variance=(0.052441, 0.050176000000000005, 0.050625),
+        variance=[0.229**2, 0.224**2, 0.225**2],
         name="normalize_1",
     )(x)
     x = layers.Conv2D(
@@ -178,27 +178,75 @@ def efficientnetv2b0(classes: int = 1000) -> keras.Model:
     )(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=0.001, name="stem_bn")(x)
     x = layers.Activation("silu", name="stem_activation")(x)  # 112x112x32
-    x = fused_mb_conv(x, 1, 16, 0.0, name="block1a")  # 112x112x16
-    x = fused_mb_conv(x, 4, 32, 0.009523809523809525, stride=2, name="block2a")
-    x = fused_mb_conv(x, 4, 32, 0.01904761904761905, name="block2b")  # 56x56x32
-    x = fused_mb_conv(x, 4, 48, 0.028571428571428574, stride=2, name="block3a")
-    x = fused_mb_conv(x, 4, 48, 0.0380952380952381, name="block3b")  # 28x28x48
-    x = mb_conv(x, 4, 96, 0.047619047619047616, stride=2, name="block4a")  # 14x14x96
-    x = mb_conv(x, 4, 96, 0.05714285714285715, name="block4b")  # 14x14x96
-    x = mb_conv(x, 4, 96, 0.06666666666666668, name="block4c")  # 14x14x96
-    x = mb_conv(x, 6, 112, 0.0761904761904762, name="block5a")  # 14x14x112
-    x = mb_conv(x, 6, 112, 0.08571428571428572, name="block5b")  # 14x14x112
-    x = mb_conv(x, 6, 112, 0.09523809523809523, name="block5c")  # 14x14x112
-    x = mb_conv(x, 6, 112, 0.10476190476190476, name="block5d")  # 14x14x112
-    x = mb_conv(x, 6, 112, 0.1142857142857143, name="block5e")  # 14x14x112
-    x = mb_conv(x, 6, 192, 0.12380952380952381, stride=2, name="block6a")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.13333333333333336, name="block6b")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.14285714285714285, name="block6c")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.1523809523809524, name="block6d")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.1619047619047619, name="block6e")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.17142857142857143, name="block6f")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.18095238095238098, name="block6g")  # 7x7x192
-    x = mb_conv(x, 6, 192, 0.19047619047619047, name="block6h")  # 7x7x192
+    x = fused_mb_conv(x, 1, 16, norm, 0.0, name="block1a")  # 112x112x16
+    x = fused_mb_conv(x, 4, 32, norm, 0.009523809523809525, stride=2, name="block2a")
+    x = fused_mb_conv(x, 4, 32, norm, 0.01904761904761905, name="block2b")  # 56x56x32
+    x = fused_mb_conv(x, 4, 48, norm, 0.028571428571428574, stride=2, name="block3a")
+    x = fused_mb_conv(x, 4, 48, norm, 0.0380952380952381, name="block3b")  # 28x28x48
+    x = mb_conv(
+        x,
+        4,
+        3,
+        96,
+        norm,
+        0.047619047619047616,
+        stride=2,
+        depthwise="dwconv2",
+        name="block4a",
+    )
+    x = mb_conv(
+        x, 4, 3, 96, norm, 0.05714285714285715, depthwise="dwconv2", name="block4b"
+    )
+    x = mb_conv(
+        x, 4, 3, 96, norm, 0.06666666666666668, depthwise="dwconv2", name="block4c"
+    )
+    x = mb_conv(
+        x, 6, 3, 112, norm, 0.0761904761904762, depthwise="dwconv2", name="block5a"
+    )
+    x = mb_conv(
+        x, 6, 3, 112, norm, 0.08571428571428572, depthwise="dwconv2", name="block5b"
+    )
+    x = mb_conv(
+        x, 6, 3, 112, norm, 0.09523809523809523, depthwise="dwconv2", name="block5c"
+    )
+    x = mb_conv(
+        x, 6, 3, 112, norm, 0.10476190476190476, depthwise="dwconv2", name="block5d"
+    )
+    x = mb_conv(
+        x, 6, 3, 112, norm, 0.1142857142857143, depthwise="dwconv2", name="block5e"
+    )
+    x = mb_conv(
+        x,
+        6,
+        3,
+        192,
+        norm,
+        0.12380952380952381,
+        stride=2,
+        depthwise="dwconv2",
+        name="block6a",
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.13333333333333336, depthwise="dwconv2", name="block6b"
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.14285714285714285, depthwise="dwconv2", name="block6c"
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.1523809523809524, depthwise="dwconv2", name="block6d"
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.1619047619047619, depthwise="dwconv2", name="block6e"
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.17142857142857143, depthwise="dwconv2", name="block6f"
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.18095238095238098, depthwise="dwconv2", name="block6g"
+    )
+    x = mb_conv(
+        x, 6, 3, 192, norm, 0.19047619047619047, depthwise="dwconv2", name="block6h"
+    )
     x = layers.Conv2D(
         1280,
         1,

@@ -6,6 +6,9 @@ Parameters: 7,139,704
 Multiply-accumulates: 718,086,176
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -99,35 +102,34 @@ class FusedMBConv(nn.Module):
         in_channels: int,
         expansion: int,
         filters: int,
+        norm: Callable[..., nn.Module],
         rate: float,
         stride: int = 1,
     ) -> None:
         super().__init__()
-        self.expansion = expansion
-        if expansion != 1:
+        self.has_expand_conv = expansion > 1
+        if expansion > 1:
             self.expand_conv = SameConv2d(
                 in_channels, expansion * in_channels, 3, stride=stride, bias=False
             )
-            self.expand_bn = nn.BatchNorm2d(
-                expansion * in_channels, eps=0.001, momentum=0.1
-            )
+            self.expand_bn = norm(expansion * in_channels)
             self.expand_activation = nn.SiLU()
             self.project_conv = nn.Conv2d(
                 expansion * in_channels, filters, 1, bias=False
             )
-            self.project_bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.1)
+            self.project_bn = norm(filters)
         else:
             self.project_conv = nn.Conv2d(
                 in_channels, filters, 3, padding="same", bias=False
             )
-            self.project_bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.1)
+            self.project_bn = norm(filters)
             self.project_activation = nn.SiLU()
         self.drop: StochasticDepth | None = None
-        if in_channels == filters:
+        if stride == 1 and in_channels == filters:
             self.drop = StochasticDepth(rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.expansion != 1:
+        if self.has_expand_conv:
             y = self.expand_activation(self.expand_bn(self.expand_conv(x)))
             y = self.project_bn(self.project_conv(y))
         else:
@@ -161,38 +163,47 @@ class MBConv(nn.Module):
         self,
         in_channels: int,
         expansion: int,
+        kernel: int,
         filters: int,
+        norm: Callable[..., nn.Module],
         rate: float,
         stride: int = 1,
+        depthwise: str = "dwconv",
     ) -> None:
         super().__init__()
-        self.expand_conv = nn.Conv2d(
-            in_channels, expansion * in_channels, 1, bias=False
+        self.has_expand_conv = expansion > 1
+        self.depthwise = depthwise
+        if expansion > 1:
+            self.expand_conv = nn.Conv2d(
+                in_channels, expansion * in_channels, 1, bias=False
+            )
+            self.expand_bn = norm(expansion * in_channels)
+            self.expand_activation = nn.SiLU()
+        self.add_module(
+            f"{depthwise}",
+            SameConv2d(
+                expansion * in_channels,
+                expansion * in_channels,
+                kernel,
+                stride=stride,
+                groups=expansion * in_channels,
+                bias=False,
+            ),
         )
-        self.expand_bn = nn.BatchNorm2d(
-            expansion * in_channels, eps=0.001, momentum=0.1
-        )
-        self.expand_activation = nn.SiLU()
-        self.dwconv2 = SameConv2d(
-            expansion * in_channels,
-            expansion * in_channels,
-            3,
-            stride=stride,
-            groups=expansion * in_channels,
-            bias=False,
-        )
-        self.bn = nn.BatchNorm2d(expansion * in_channels, eps=0.001, momentum=0.1)
+        self.bn = norm(expansion * in_channels)
         self.activation = nn.SiLU()
         self.se = SqueezeExcite(expansion * in_channels, in_channels // 4)
         self.project_conv = nn.Conv2d(expansion * in_channels, filters, 1, bias=False)
-        self.project_bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.1)
+        self.project_bn = norm(filters)
         self.drop: StochasticDepth | None = None
-        if in_channels == filters:
+        if stride == 1 and in_channels == filters:
             self.drop = StochasticDepth(rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.expand_activation(self.expand_bn(self.expand_conv(x)))
-        y = self.activation(self.bn(self.dwconv2(y)))
+        y = x
+        if self.has_expand_conv:
+            y = self.expand_activation(self.expand_bn(self.expand_conv(x)))
+        y = self.activation(self.bn(getattr(self, f"{self.depthwise}")(y)))
         y = self.se(y)
         y = self.project_bn(self.project_conv(y))
         if self.drop is not None:
@@ -206,33 +217,66 @@ class EfficientNetV2B0(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
+        norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.1)
         self.normalize_1 = FixedNormalize(
             (0.485, 0.456, 0.406), (0.052441, 0.050176000000000005, 0.050625)
         )
         self.stem_conv = SameConv2d(3, 32, 3, stride=2, bias=False)
         self.stem_bn = nn.BatchNorm2d(32, eps=0.001, momentum=0.1)
         self.stem_activation = nn.SiLU()
-        self.block1a = FusedMBConv(32, 1, 16, 0.0)
-        self.block2a = FusedMBConv(16, 4, 32, 0.009523809523809525, stride=2)
-        self.block2b = FusedMBConv(32, 4, 32, 0.01904761904761905)
-        self.block3a = FusedMBConv(32, 4, 48, 0.028571428571428574, stride=2)
-        self.block3b = FusedMBConv(48, 4, 48, 0.0380952380952381)
-        self.block4a = MBConv(48, 4, 96, 0.047619047619047616, stride=2)
-        self.block4b = MBConv(96, 4, 96, 0.05714285714285715)
-        self.block4c = MBConv(96, 4, 96, 0.06666666666666668)
-        self.block5a = MBConv(96, 6, 112, 0.0761904761904762)
-        self.block5b = MBConv(112, 6, 112, 0.08571428571428572)
-        self.block5c = MBConv(112, 6, 112, 0.09523809523809523)
-        self.block5d = MBConv(112, 6, 112, 0.10476190476190476)
-        self.block5e = MBConv(112, 6, 112, 0.1142857142857143)
-        self.block6a = MBConv(112, 6, 192, 0.12380952380952381, stride=2)
-        self.block6b = MBConv(192, 6, 192, 0.13333333333333336)
-        self.block6c = MBConv(192, 6, 192, 0.14285714285714285)
-        self.block6d = MBConv(192, 6, 192, 0.1523809523809524)
-        self.block6e = MBConv(192, 6, 192, 0.1619047619047619)
-        self.block6f = MBConv(192, 6, 192, 0.17142857142857143)
-        self.block6g = MBConv(192, 6, 192, 0.18095238095238098)
-        self.block6h = MBConv(192, 6, 192, 0.19047619047619047)
+        self.block1a = FusedMBConv(32, 1, 16, norm, 0.0)
+        self.block2a = FusedMBConv(16, 4, 32, norm, 0.009523809523809525, stride=2)
+        self.block2b = FusedMBConv(32, 4, 32, norm, 0.01904761904761905)
+        self.block3a = FusedMBConv(32, 4, 48, norm, 0.028571428571428574, stride=2)
+        self.block3b = FusedMBConv(48, 4, 48, norm, 0.0380952380952381)
+        self.block4a = MBConv(
+            48, 4, 3, 96, norm, 0.047619047619047616, stride=2, depthwise="dwconv2"
+        )
+        self.block4b = MBConv(
+            96, 4, 3, 96, norm, 0.05714285714285715, depthwise="dwconv2"
+        )
+        self.block4c = MBConv(
+            96, 4, 3, 96, norm, 0.06666666666666668, depthwise="dwconv2"
+        )
+        self.block5a = MBConv(
+            96, 6, 3, 112, norm, 0.0761904761904762, depthwise="dwconv2"
+        )
+        self.block5b = MBConv(
+            112, 6, 3, 112, norm, 0.08571428571428572, depthwise="dwconv2"
+        )
+        self.block5c = MBConv(
+            112, 6, 3, 112, norm, 0.09523809523809523, depthwise="dwconv2"
+        )
+        self.block5d = MBConv(
+            112, 6, 3, 112, norm, 0.10476190476190476, depthwise="dwconv2"
+        )
+        self.block5e = MBConv(
+            112, 6, 3, 112, norm, 0.1142857142857143, depthwise="dwconv2"
+        )
+        self.block6a = MBConv(
+            112, 6, 3, 192, norm, 0.12380952380952381, stride=2, depthwise="dwconv2"
+        )
+        self.block6b = MBConv(
+            192, 6, 3, 192, norm, 0.13333333333333336, depthwise="dwconv2"
+        )
+        self.block6c = MBConv(
+            192, 6, 3, 192, norm, 0.14285714285714285, depthwise="dwconv2"
+        )
+        self.block6d = MBConv(
+            192, 6, 3, 192, norm, 0.1523809523809524, depthwise="dwconv2"
+        )
+        self.block6e = MBConv(
+            192, 6, 3, 192, norm, 0.1619047619047619, depthwise="dwconv2"
+        )
+        self.block6f = MBConv(
+            192, 6, 3, 192, norm, 0.17142857142857143, depthwise="dwconv2"
+        )
+        self.block6g = MBConv(
+            192, 6, 3, 192, norm, 0.18095238095238098, depthwise="dwconv2"
+        )
+        self.block6h = MBConv(
+            192, 6, 3, 192, norm, 0.19047619047619047, depthwise="dwconv2"
+        )
         self.top_conv = nn.Conv2d(192, 1280, 1, bias=False)
         self.top_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.1)
         self.top_activation = nn.SiLU()

@@ -11,6 +11,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def same_padding(
+    x: Tensor,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+) -> list[int]:
+    """Work out padding for ``ceil(size / stride)`` windows along each axis.
+
+    It is in the order of `F.pad`; an odd one more goes behind, as in TensorFlow.
+    """
+    kernels, strides, dilations = (
+        (setting,) * (x.ndim - 2) if isinstance(setting, int) else setting
+        for setting in (kernel_size, stride, dilation)
+    )
+    sides: list[int] = []
+    for size, k, s, d in zip(x.shape[2:], kernels, strides, dilations, strict=True):
+        total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
+        sides = [total // 2, total - total // 2, *sides]
+    return sides
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = same_padding(x, self.kernel_size, self.stride, self.dilation)
+        return super().forward(F.pad(x, sides))
+
+
 class UnscaledBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation with a bias, and without a factor for each channel."""
 
@@ -22,9 +51,15 @@ class UnscaledBatchNorm2d(nn.BatchNorm2d):
 class ConvNormValid(nn.Module):
     """3x299x299 -> 32x149x149 at `stem.conv_norm_valid_1`, the first of 8 uses."""
 
-    def __init__(self, in_channels: int, filters: int, stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, filters, 3, stride=stride, bias=False)
+        self.conv = nn.Conv2d(in_channels, filters, kernel, stride=stride, bias=False)
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,7 +73,7 @@ class ConvNorm(nn.Module):
         self, in_channels: int, filters: int, kernel: int | tuple[int, int]
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, filters, kernel, padding="same", bias=False)
+        self.conv = SameConv2d(in_channels, filters, kernel, bias=False)
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,14 +83,14 @@ class ConvNorm(nn.Module):
 class Stem(nn.Module):
     """3x299x299 -> 192x35x35 at `stem`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.conv_norm_valid_1 = ConvNormValid(3, 32, 2)
-        self.conv_norm_valid_2 = ConvNormValid(32, 32, 1)
+        self.conv_norm_valid_1 = ConvNormValid(in_channels, 32, 3, stride=2)
+        self.conv_norm_valid_2 = ConvNormValid(32, 32, 3)
         self.conv_norm_1 = ConvNorm(32, 64, 3)
         self.max_pool_1 = nn.MaxPool2d(3, stride=2)
         self.conv_norm_2 = ConvNorm(64, 80, 1)
-        self.conv_norm_valid_3 = ConvNormValid(80, 192, 1)
+        self.conv_norm_valid_3 = ConvNormValid(80, 192, 3)
         self.max_pool_2 = nn.MaxPool2d(3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,18 +106,21 @@ class Stem(nn.Module):
 class InceptionA(nn.Module):
     """192x35x35 -> 320x35x35 at `mixed_5b`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int, pooled: int, narrow: int = 64) -> None:
         super().__init__()
-        self.branch1x1 = ConvNorm(192, 96, 1)
-        self.branch5x5 = nn.Sequential(ConvNorm(192, 48, 1), ConvNorm(48, 64, 5))
+        self.branch1x1 = ConvNorm(in_channels, narrow, 1)
+        self.branch5x5 = nn.Sequential(
+            ConvNorm(in_channels, 48, 1),
+            ConvNorm(48, 64, 5),
+        )
         self.branch3x3dbl = nn.Sequential(
-            ConvNorm(192, 64, 1),
+            ConvNorm(in_channels, 64, 1),
             ConvNorm(64, 96, 3),
             ConvNorm(96, 96, 3),
         )
         self.branch_pool = nn.Sequential(
             nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
-            ConvNorm(192, 64, 1),
+            ConvNorm(in_channels, pooled, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,16 +134,16 @@ class InceptionA(nn.Module):
 class Block35(nn.Module):
     """320x35x35 -> 320x35x35 at `block35_1`, the first of 10 uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.branch_0 = ConvNorm(320, 32, 1)
-        self.branch_1 = nn.Sequential(ConvNorm(320, 32, 1), ConvNorm(32, 32, 3))
+        self.branch_0 = ConvNorm(in_channels, 32, 1)
+        self.branch_1 = nn.Sequential(ConvNorm(in_channels, 32, 1), ConvNorm(32, 32, 3))
         self.branch_2 = nn.Sequential(
-            ConvNorm(320, 32, 1),
+            ConvNorm(in_channels, 32, 1),
             ConvNorm(32, 48, 3),
             ConvNorm(48, 64, 3),
         )
-        self.conv = nn.Conv2d(128, 320, 1)
+        self.conv = nn.Conv2d(32 + 32 + 64, in_channels, 1)
         self.ac = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,13 +159,14 @@ class Block35(nn.Module):
 class ReductionA(nn.Module):
     """320x35x35 -> 1088x17x17 at `mixed_6a`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
-        self.branch3x3 = ConvNormValid(320, 384, 2)
+        reduced, wide, deep = widths
+        self.branch3x3 = ConvNormValid(in_channels, 384, 3, stride=2)
         self.branch3x3dbl = nn.Sequential(
-            ConvNorm(320, 256, 1),
-            ConvNorm(256, 256, 3),
-            ConvNormValid(256, 384, 2),
+            ConvNorm(in_channels, reduced, 1),
+            ConvNorm(reduced, wide, 3),
+            ConvNormValid(wide, deep, 3, stride=2),
         )
         self.branch_pool = nn.MaxPool2d(3, stride=2)
 
@@ -141,15 +180,15 @@ class ReductionA(nn.Module):
 class Block17(nn.Module):
     """1088x17x17 -> 1088x17x17 at `block17_1`, the first of 20 uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.branch_0 = ConvNorm(1088, 192, 1)
+        self.branch_0 = ConvNorm(in_channels, 192, 1)
         self.branch_1 = nn.Sequential(
-            ConvNorm(1088, 128, 1),
+            ConvNorm(in_channels, 128, 1),
             ConvNorm(128, 160, (1, 7)),
             ConvNorm(160, 192, (7, 1)),
         )
-        self.conv = nn.Conv2d(384, 1088, 1)
+        self.conv = nn.Conv2d(192 + 192, in_channels, 1)
         self.ac = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -164,20 +203,20 @@ class Block17(nn.Module):
 class Reduction17(nn.Module):
     """1088x17x17 -> 2080x8x8 at `mixed_7a`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.branch_0 = nn.Sequential(
-            ConvNorm(1088, 256, 1),
-            ConvNormValid(256, 384, 2),
+            ConvNorm(in_channels, 256, 1),
+            ConvNormValid(256, 384, 3, stride=2),
         )
         self.branch_1 = nn.Sequential(
-            ConvNorm(1088, 256, 1),
-            ConvNormValid(256, 288, 2),
+            ConvNorm(in_channels, 256, 1),
+            ConvNormValid(256, 288, 3, stride=2),
         )
         self.branch_2 = nn.Sequential(
-            ConvNorm(1088, 256, 1),
+            ConvNorm(in_channels, 256, 1),
             ConvNorm(256, 288, 3),
-            ConvNormValid(288, 320, 2),
+            ConvNormValid(288, 320, 3, stride=2),
         )
         self.branch_pool = nn.MaxPool2d(3, stride=2)
 
@@ -192,16 +231,18 @@ class Reduction17(nn.Module):
 class Block8(nn.Module):
     """2080x8x8 -> 2080x8x8 at `block8_1`, the first of 10 uses."""
 
-    def __init__(self, scale: float, activate: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, scale: float = 0.2, activate: bool = True
+    ) -> None:
         super().__init__()
         self.scale = scale
-        self.branch_0 = ConvNorm(2080, 192, 1)
+        self.branch_0 = ConvNorm(in_channels, 192, 1)
         self.branch_1 = nn.Sequential(
-            ConvNorm(2080, 192, 1),
+            ConvNorm(in_channels, 192, 1),
             ConvNorm(192, 224, (1, 3)),
             ConvNorm(224, 256, (3, 1)),
         )
-        self.conv = nn.Conv2d(448, 2080, 1)
+        self.conv = nn.Conv2d(192 + 256, in_channels, 1)
         self.ac: nn.ReLU | None = None
         if activate:
             self.ac = nn.ReLU()
@@ -223,17 +264,17 @@ class InceptionResNetV2(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.stem = Stem()
-        self.mixed_5b = InceptionA()
-        for i in range(10):
-            self.add_module(f"block35_{i + 1}", Block35())
-        self.mixed_6a = ReductionA()
-        for i in range(20):
-            self.add_module(f"block17_{i + 1}", Block17())
-        self.mixed_7a = Reduction17()
-        for i in range(9):
-            self.add_module(f"block8_{i + 1}", Block8(0.2, activate=True))
-        self.block8_10 = Block8(1.0)
+        self.stem = Stem(3)
+        self.mixed_5b = InceptionA(192, 64, narrow=96)
+        for i in range(1, 11):
+            self.add_module(f"block35_{i}", Block35(320))
+        self.mixed_6a = ReductionA(320, (256, 256, 384))
+        for i in range(1, 21):
+            self.add_module(f"block17_{i}", Block17(1088))
+        self.mixed_7a = Reduction17(1088)
+        for i in range(1, 10):
+            self.add_module(f"block8_{i}", Block8(2080))
+        self.block8_10 = Block8(2080, scale=1.0, activate=False)
         self.conv_7b = nn.Conv2d(2080, 1536, 1, bias=False)
         self.conv_7b_bn = UnscaledBatchNorm2d(1536, eps=0.001, momentum=0.01)
         self.conv_7b_ac = nn.ReLU()
@@ -248,14 +289,14 @@ class InceptionResNetV2(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         x = self.stem(image)  # 192x35x35
         x = self.mixed_5b(x)  # 320x35x35
-        for i in range(10):
-            x = getattr(self, f"block35_{i + 1}")(x)  # 320x35x35
+        for i in range(1, 11):
+            x = getattr(self, f"block35_{i}")(x)  # 320x35x35
         x = self.mixed_6a(x)  # 1088x17x17
-        for i in range(20):
-            x = getattr(self, f"block17_{i + 1}")(x)  # 1088x17x17
+        for i in range(1, 21):
+            x = getattr(self, f"block17_{i}")(x)  # 1088x17x17
         x = self.mixed_7a(x)  # 2080x8x8
-        for i in range(9):
-            x = getattr(self, f"block8_{i + 1}")(x)  # 2080x8x8
+        for i in range(1, 10):
+            x = getattr(self, f"block8_{i}")(x)  # 2080x8x8
         x = self.block8_10(x)  # 2080x8x8
         x = self.conv_7b_ac(self.conv_7b_bn(self.conv_7b(x)))  # 1536x8x8
         x = self.avg_pool(x)  # 1536x1x1

@@ -11,15 +11,16 @@ from keras import layers
 
 
 def conv_norm_valid(
-    x: keras.KerasTensor, filters: int, stride: int, *, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    *,
+    name: str,
 ) -> keras.KerasTensor:
     """299x299x3 -> 149x149x32 at `stem.conv_norm_valid_1`, the first of 7 uses."""
     x = layers.Conv2D(
-        filters,
-        3,
-        strides=stride,
-        use_bias=False,
-        name=f"{name}_conv",
+        filters, kernel, strides=stride, use_bias=False, name=f"{name}_conv"
     )(x)
     x = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, scale=False, name=f"{name}_bn"
@@ -42,18 +43,20 @@ def conv_norm(
 
 def stem(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """299x299x3 -> 35x35x192 at `stem`."""
-    x = conv_norm_valid(x, 32, 2, name=f"{name}_conv_norm_valid_1")  # 149x149x32
-    x = conv_norm_valid(x, 32, 1, name=f"{name}_conv_norm_valid_2")  # 147x147x32
+    x = conv_norm_valid(x, 32, 3, stride=2, name=f"{name}_conv_norm_valid_1")
+    x = conv_norm_valid(x, 32, 3, name=f"{name}_conv_norm_valid_2")  # 147x147x32
     x = conv_norm(x, 64, 3, name=f"{name}_conv_norm_1")  # 147x147x64
     x = layers.MaxPooling2D(3, strides=2, name=f"{name}_max_pool_1")(x)  # 73x73x64
     x = conv_norm(x, 80, 1, name=f"{name}_conv_norm_2")  # 73x73x80
-    x = conv_norm_valid(x, 192, 1, name=f"{name}_conv_norm_valid_3")  # 71x71x192
+    x = conv_norm_valid(x, 192, 3, name=f"{name}_conv_norm_valid_3")  # 71x71x192
     return layers.MaxPooling2D(3, strides=2, name=f"{name}_max_pool_2")(x)  # 35x35x192
 
 
-def inception_a(x: keras.KerasTensor, pooled: int, *, name: str) -> keras.KerasTensor:
+def inception_a(
+    x: keras.KerasTensor, pooled: int, narrow: int = 64, *, name: str
+) -> keras.KerasTensor:
     """35x35x192 -> 35x35x256 at `mixed0`, the first of 3 uses."""
-    branch1x1 = conv_norm(x, 64, 1, name=f"{name}_branch1x1")  # 35x35x64
+    branch1x1 = conv_norm(x, narrow, 1, name=f"{name}_branch1x1")  # 35x35x64
     branch5x5 = conv_norm(x, 48, 1, name=f"{name}_branch5x5_0")  # 35x35x48
     branch5x5 = conv_norm(branch5x5, 64, 5, name=f"{name}_branch5x5_1")  # 35x35x64
     branch3x3dbl = conv_norm(x, 64, 1, name=f"{name}_branch3x3dbl_0")  # 35x35x64
@@ -68,12 +71,17 @@ def inception_a(x: keras.KerasTensor, pooled: int, *, name: str) -> keras.KerasT
     )([branch1x1, branch5x5, branch3x3dbl, branch_pool])
 
 
-def reduction_a(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+def reduction_a(
+    x: keras.KerasTensor, widths: tuple[int, int, int], *, name: str
+) -> keras.KerasTensor:
     """35x35x288 -> 17x17x768 at `mixed3`."""
-    branch3x3 = conv_norm_valid(x, 384, 2, name=f"{name}_branch3x3")  # 17x17x384
-    branch3x3dbl = conv_norm(x, 64, 1, name=f"{name}_branch3x3dbl_0")  # 35x35x64
-    branch3x3dbl = conv_norm(branch3x3dbl, 96, 3, name=f"{name}_branch3x3dbl_1")
-    branch3x3dbl = conv_norm_valid(branch3x3dbl, 96, 2, name=f"{name}_branch3x3dbl_2")
+    reduced, wide, deep = widths
+    branch3x3 = conv_norm_valid(x, 384, 3, stride=2, name=f"{name}_branch3x3")
+    branch3x3dbl = conv_norm(x, reduced, 1, name=f"{name}_branch3x3dbl_0")  # 35x35x64
+    branch3x3dbl = conv_norm(branch3x3dbl, wide, 3, name=f"{name}_branch3x3dbl_1")
+    branch3x3dbl = conv_norm_valid(
+        branch3x3dbl, deep, 3, stride=2, name=f"{name}_branch3x3dbl_2"
+    )
     branch_pool = layers.MaxPooling2D(3, strides=2, name=f"{name}_branch_pool")(x)
     return layers.Concatenate(
         name=f"{name}_concat_1",
@@ -109,11 +117,13 @@ def inception_b(x: keras.KerasTensor, narrow: int, *, name: str) -> keras.KerasT
 def reduction_b(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """17x17x768 -> 8x8x1280 at `mixed8`."""
     branch3x3 = conv_norm(x, 192, 1, name=f"{name}_branch3x3_0")  # 17x17x192
-    branch3x3 = conv_norm_valid(branch3x3, 320, 2, name=f"{name}_branch3x3_1")
+    branch3x3 = conv_norm_valid(branch3x3, 320, 3, stride=2, name=f"{name}_branch3x3_1")
     branch7x7x3 = conv_norm(x, 192, 1, name=f"{name}_branch7x7x3_0")  # 17x17x192
     branch7x7x3 = conv_norm(branch7x7x3, 192, (1, 7), name=f"{name}_branch7x7x3_1")
     branch7x7x3 = conv_norm(branch7x7x3, 192, (7, 1), name=f"{name}_branch7x7x3_2")
-    branch7x7x3 = conv_norm_valid(branch7x7x3, 192, 2, name=f"{name}_branch7x7x3_3")
+    branch7x7x3 = conv_norm_valid(
+        branch7x7x3, 192, 3, stride=2, name=f"{name}_branch7x7x3_3"
+    )
     branch_pool = layers.MaxPooling2D(3, strides=2, name=f"{name}_branch_pool")(x)
     return layers.Concatenate(
         name=f"{name}_concat_1",
@@ -151,7 +161,7 @@ def inceptionv3(classes: int = 1000) -> keras.Model:
     x = inception_a(x, 32, name="mixed0")  # 35x35x256
     x = inception_a(x, 64, name="mixed1")  # 35x35x288
     x = inception_a(x, 64, name="mixed2")  # 35x35x288
-    x = reduction_a(x, name="mixed3")  # 17x17x768
+    x = reduction_a(x, (64, 96, 96), name="mixed3")  # 17x17x768
     x = inception_b(x, 128, name="mixed4")  # 17x17x768
     x = inception_b(x, 160, name="mixed5")  # 17x17x768
     x = inception_b(x, 160, name="mixed6")  # 17x17x768

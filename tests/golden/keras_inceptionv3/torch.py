@@ -11,6 +11,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def same_padding(
+    x: Tensor,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+) -> list[int]:
+    """Work out padding for ``ceil(size / stride)`` windows along each axis.
+
+    It is in the order of `F.pad`; an odd one more goes behind, as in TensorFlow.
+    """
+    kernels, strides, dilations = (
+        (setting,) * (x.ndim - 2) if isinstance(setting, int) else setting
+        for setting in (kernel_size, stride, dilation)
+    )
+    sides: list[int] = []
+    for size, k, s, d in zip(x.shape[2:], kernels, strides, dilations, strict=True):
+        total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
+        sides = [total // 2, total - total // 2, *sides]
+    return sides
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = same_padding(x, self.kernel_size, self.stride, self.dilation)
+        return super().forward(F.pad(x, sides))
+
+
 class UnscaledBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation with a bias, and without a factor for each channel."""
 
@@ -22,9 +51,15 @@ class UnscaledBatchNorm2d(nn.BatchNorm2d):
 class ConvNormValid(nn.Module):
     """3x299x299 -> 32x149x149 at `stem.conv_norm_valid_1`, the first of 7 uses."""
 
-    def __init__(self, in_channels: int, filters: int, stride: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        filters: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, filters, 3, stride=stride, bias=False)
+        self.conv = nn.Conv2d(in_channels, filters, kernel, stride=stride, bias=False)
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,7 +73,7 @@ class ConvNorm(nn.Module):
         self, in_channels: int, filters: int, kernel: int | tuple[int, int]
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, filters, kernel, padding="same", bias=False)
+        self.conv = SameConv2d(in_channels, filters, kernel, bias=False)
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,14 +83,14 @@ class ConvNorm(nn.Module):
 class Stem(nn.Module):
     """3x299x299 -> 192x35x35 at `stem`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.conv_norm_valid_1 = ConvNormValid(3, 32, 2)
-        self.conv_norm_valid_2 = ConvNormValid(32, 32, 1)
+        self.conv_norm_valid_1 = ConvNormValid(in_channels, 32, 3, stride=2)
+        self.conv_norm_valid_2 = ConvNormValid(32, 32, 3)
         self.conv_norm_1 = ConvNorm(32, 64, 3)
         self.max_pool_1 = nn.MaxPool2d(3, stride=2)
         self.conv_norm_2 = ConvNorm(64, 80, 1)
-        self.conv_norm_valid_3 = ConvNormValid(80, 192, 1)
+        self.conv_norm_valid_3 = ConvNormValid(80, 192, 3)
         self.max_pool_2 = nn.MaxPool2d(3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,9 +106,9 @@ class Stem(nn.Module):
 class InceptionA(nn.Module):
     """192x35x35 -> 256x35x35 at `mixed0`, the first of 3 uses."""
 
-    def __init__(self, in_channels: int, pooled: int) -> None:
+    def __init__(self, in_channels: int, pooled: int, narrow: int = 64) -> None:
         super().__init__()
-        self.branch1x1 = ConvNorm(in_channels, 64, 1)
+        self.branch1x1 = ConvNorm(in_channels, narrow, 1)
         self.branch5x5 = nn.Sequential(
             ConvNorm(in_channels, 48, 1),
             ConvNorm(48, 64, 5),
@@ -99,13 +134,14 @@ class InceptionA(nn.Module):
 class ReductionA(nn.Module):
     """288x35x35 -> 768x17x17 at `mixed3`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
-        self.branch3x3 = ConvNormValid(288, 384, 2)
+        reduced, wide, deep = widths
+        self.branch3x3 = ConvNormValid(in_channels, 384, 3, stride=2)
         self.branch3x3dbl = nn.Sequential(
-            ConvNorm(288, 64, 1),
-            ConvNorm(64, 96, 3),
-            ConvNormValid(96, 96, 2),
+            ConvNorm(in_channels, reduced, 1),
+            ConvNorm(reduced, wide, 3),
+            ConvNormValid(wide, deep, 3, stride=2),
         )
         self.branch_pool = nn.MaxPool2d(3, stride=2)
 
@@ -119,16 +155,16 @@ class ReductionA(nn.Module):
 class InceptionB(nn.Module):
     """768x17x17 -> 768x17x17 at `mixed4`, the first of 4 uses."""
 
-    def __init__(self, narrow: int) -> None:
+    def __init__(self, in_channels: int, narrow: int) -> None:
         super().__init__()
-        self.branch1x1 = ConvNorm(768, 192, 1)
+        self.branch1x1 = ConvNorm(in_channels, 192, 1)
         self.branch7x7 = nn.Sequential(
-            ConvNorm(768, narrow, 1),
+            ConvNorm(in_channels, narrow, 1),
             ConvNorm(narrow, narrow, (1, 7)),
             ConvNorm(narrow, 192, (7, 1)),
         )
         self.branch7x7dbl = nn.Sequential(
-            ConvNorm(768, narrow, 1),
+            ConvNorm(in_channels, narrow, 1),
             ConvNorm(narrow, narrow, (7, 1)),
             ConvNorm(narrow, narrow, (1, 7)),
             ConvNorm(narrow, narrow, (7, 1)),
@@ -136,7 +172,7 @@ class InceptionB(nn.Module):
         )
         self.branch_pool = nn.Sequential(
             nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
-            ConvNorm(768, 192, 1),
+            ConvNorm(in_channels, 192, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,17 +186,17 @@ class InceptionB(nn.Module):
 class ReductionB(nn.Module):
     """768x17x17 -> 1280x8x8 at `mixed8`."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.branch3x3 = nn.Sequential(
-            ConvNorm(768, 192, 1),
-            ConvNormValid(192, 320, 2),
+            ConvNorm(in_channels, 192, 1),
+            ConvNormValid(192, 320, 3, stride=2),
         )
         self.branch7x7x3 = nn.Sequential(
-            ConvNorm(768, 192, 1),
+            ConvNorm(in_channels, 192, 1),
             ConvNorm(192, 192, (1, 7)),
             ConvNorm(192, 192, (7, 1)),
-            ConvNormValid(192, 192, 2),
+            ConvNormValid(192, 192, 3, stride=2),
         )
         self.branch_pool = nn.MaxPool2d(3, stride=2)
 
@@ -174,10 +210,10 @@ class ReductionB(nn.Module):
 class Fork(nn.Module):
     """384x8x8 -> 768x8x8 at `mixed9.branch3x3.1`, the first of 4 uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
-        self.row = ConvNorm(384, 384, (1, 3))
-        self.column = ConvNorm(384, 384, (3, 1))
+        self.row = ConvNorm(in_channels, 384, (1, 3))
+        self.column = ConvNorm(in_channels, 384, (3, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         row = self.row(x)  # 384x8x8
@@ -191,11 +227,11 @@ class InceptionC(nn.Module):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.branch1x1 = ConvNorm(in_channels, 320, 1)
-        self.branch3x3 = nn.Sequential(ConvNorm(in_channels, 384, 1), Fork())
+        self.branch3x3 = nn.Sequential(ConvNorm(in_channels, 384, 1), Fork(384))
         self.branch3x3dbl = nn.Sequential(
             ConvNorm(in_channels, 448, 1),
             ConvNorm(448, 384, 3),
-            Fork(),
+            Fork(384),
         )
         self.branch_pool = nn.Sequential(
             nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
@@ -215,16 +251,16 @@ class InceptionV3(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.stem = Stem()
+        self.stem = Stem(3)
         self.mixed0 = InceptionA(192, 32)
         self.mixed1 = InceptionA(256, 64)
         self.mixed2 = InceptionA(288, 64)
-        self.mixed3 = ReductionA()
-        self.mixed4 = InceptionB(128)
-        self.mixed5 = InceptionB(160)
-        self.mixed6 = InceptionB(160)
-        self.mixed7 = InceptionB(192)
-        self.mixed8 = ReductionB()
+        self.mixed3 = ReductionA(288, (64, 96, 96))
+        self.mixed4 = InceptionB(768, 128)
+        self.mixed5 = InceptionB(768, 160)
+        self.mixed6 = InceptionB(768, 160)
+        self.mixed7 = InceptionB(768, 192)
+        self.mixed8 = ReductionB(768)
         self.mixed9 = InceptionC(1280)
         self.mixed10 = InceptionC(2048)
         self.avg_pool = nn.AdaptiveAvgPool2d(1)

@@ -4,18 +4,19 @@ Input: image 224x224x3 (height x width x channels)
 Output: output 1000
 Parameters: 4,231,976
 Multiply-accumulates: 568,740,352
-Compiled with alpha = 1.0
 """
+
+import math
 
 import keras
 from keras import layers
 
 
 def depthwise_conv_block(
-    x: keras.KerasTensor, filters: int, stride: int = 1, dw: int = 1, *, name: str
+    x: keras.KerasTensor, filters: int, stride: int, *, name: str
 ) -> keras.KerasTensor:
     """112x112x32 -> 112x112x64 at `conv_1`, the first of 13 uses."""
-    x = layers.ZeroPadding2D(((dw, 1), (dw, 1)), name=f"{name}_dw_pad")(x)
+    x = layers.ZeroPadding2D([(2 - stride, 1)] * 2, name=f"{name}_dw_pad")(x)
     x = layers.DepthwiseConv2D(3, strides=stride, use_bias=False, name=f"{name}_dw")(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name=f"{name}_dw_bn")(x)
     x = layers.ReLU(6.0, name=f"{name}_dw_relu")(x)
@@ -24,11 +25,11 @@ def depthwise_conv_block(
     return layers.ReLU(6.0, name=f"{name}_pw_relu")(x)
 
 
-def mobilenet(classes: int = 1000) -> keras.Model:
+def mobilenet(classes: int = 1000, alpha: float = 1.0) -> keras.Model:
     """MobileNet: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
     x = layers.Conv2D(
-        32,
+        math.floor(32 * alpha),
         3,
         strides=2,
         padding="same",
@@ -37,16 +38,13 @@ def mobilenet(classes: int = 1000) -> keras.Model:
     )(image)
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="conv1_bn")(x)
     x = layers.ReLU(6.0, name="conv1_relu")(x)  # 112x112x32
-    x = depthwise_conv_block(x, 64, name="conv_1")  # 112x112x64
-    x = depthwise_conv_block(x, 128, stride=2, dw=0, name="conv_2")  # 56x56x128
-    x = depthwise_conv_block(x, 128, name="conv_3")  # 56x56x128
-    x = depthwise_conv_block(x, 256, stride=2, dw=0, name="conv_4")  # 28x28x256
-    x = depthwise_conv_block(x, 256, name="conv_5")  # 28x28x256
-    x = depthwise_conv_block(x, 512, stride=2, dw=0, name="conv_6")  # 14x14x512
-    for i in range(7, 12):
-        x = depthwise_conv_block(x, 512, name=f"conv_{i}")  # 14x14x512
-    x = depthwise_conv_block(x, 1024, stride=2, dw=0, name="conv_12")  # 7x7x1024
-    x = depthwise_conv_block(x, 1024, name="conv_13")  # 7x7x1024
+    for i, (width, stride) in enumerate(
+        [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
+        + [(512, 1)] * 5
+        + [(1024, 2), (1024, 1)],
+        1,
+    ):
+        x = depthwise_conv_block(x, math.floor(width * alpha), stride, name=f"conv_{i}")
     x = layers.GlobalAveragePooling2D(keepdims=True, name="global_avg_pool_1")(x)
     x = layers.Dropout(0.001, name="dropout")(x)  # 1x1x1024
     x = layers.Conv2D(classes, 1, name="conv_preds")(x)  # 1x1x1000

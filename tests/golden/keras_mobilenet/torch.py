@@ -76,16 +76,14 @@ class PaddedConv2d(nn.Conv2d):
 class DepthwiseConvBlock(nn.Module):
     """32x112x112 -> 64x112x112 at `conv_1`, the first of 13 uses."""
 
-    def __init__(
-        self, in_channels: int, filters: int, stride: int = 1, dw_padding: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, filters: int, stride: int) -> None:
         super().__init__()
         self.dw = PaddedConv2d(
             in_channels,
             in_channels,
             3,
             stride=stride,
-            padding=(dw_padding, 1, dw_padding, 1),
+            padding=(2 - stride, 1, 2 - stride, 1),
             groups=in_channels,
             bias=False,
         )
@@ -108,19 +106,19 @@ class MobileNet(nn.Module):
         self.conv1 = SameConv2d(3, 32, 3, stride=2, bias=False)
         self.conv1_bn = nn.BatchNorm2d(32, eps=0.001, momentum=0.01)
         self.conv1_relu = nn.ReLU6()
-        self.conv_1 = DepthwiseConvBlock(32, 64)
-        self.conv_2 = DepthwiseConvBlock(64, 128, stride=2, dw_padding=0)
-        self.conv_3 = DepthwiseConvBlock(128, 128)
-        self.conv_4 = DepthwiseConvBlock(128, 256, stride=2, dw_padding=0)
-        self.conv_5 = DepthwiseConvBlock(256, 256)
-        self.conv_6 = DepthwiseConvBlock(256, 512, stride=2, dw_padding=0)
-        self.conv_7 = DepthwiseConvBlock(512, 512)
-        self.conv_8 = DepthwiseConvBlock(512, 512)
-        self.conv_9 = DepthwiseConvBlock(512, 512)
-        self.conv_10 = DepthwiseConvBlock(512, 512)
-        self.conv_11 = DepthwiseConvBlock(512, 512)
-        self.conv_12 = DepthwiseConvBlock(512, 1024, stride=2, dw_padding=0)
-        self.conv_13 = DepthwiseConvBlock(1024, 1024)
+        self.conv_1 = DepthwiseConvBlock(32, 64, 1)
+        self.conv_2 = DepthwiseConvBlock(64, 128, 2)
+        self.conv_3 = DepthwiseConvBlock(128, 128, 1)
+        self.conv_4 = DepthwiseConvBlock(128, 256, 2)
+        self.conv_5 = DepthwiseConvBlock(256, 256, 1)
+        self.conv_6 = DepthwiseConvBlock(256, 512, 2)
+        self.conv_7 = DepthwiseConvBlock(512, 512, 1)
+        self.conv_8 = DepthwiseConvBlock(512, 512, 1)
+        self.conv_9 = DepthwiseConvBlock(512, 512, 1)
+        self.conv_10 = DepthwiseConvBlock(512, 512, 1)
+        self.conv_11 = DepthwiseConvBlock(512, 512, 1)
+        self.conv_12 = DepthwiseConvBlock(512, 1024, 2)
+        self.conv_13 = DepthwiseConvBlock(1024, 1024, 1)
         self.dropout = nn.Dropout(0.001)
         self.conv_preds = nn.Conv2d(1024, classes, 1)
         self.predictions = nn.Softmax(dim=1)

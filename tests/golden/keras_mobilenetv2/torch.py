@@ -45,12 +45,12 @@ class InvertedResidual(nn.Module):
     """32x112x112 -> 16x112x112 at `expanded_conv`, the first of 17 uses."""
 
     def __init__(
-        self, in_channels: int, filters: int, expansion: int, stride: int = 1
+        self, in_channels: int, filters: int, expansion: int = 6, stride: int = 1
     ) -> None:
         super().__init__()
-        self.expansion = expansion
-        self.has_add = in_channels == filters
-        if expansion != 1:
+        self.has_expand = expansion > 1
+        self.has_add = stride == 1 and in_channels == filters
+        if expansion > 1:
             self.expand = nn.Conv2d(in_channels, expansion * in_channels, 1, bias=False)
             self.expand_BN = nn.BatchNorm2d(
                 expansion * in_channels, eps=0.001, momentum=0.001
@@ -73,7 +73,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
-        if self.expansion != 1:
+        if self.has_expand:
             y = self.expand_relu(self.expand_BN(self.expand(x)))
         y = self.depthwise_relu(self.depthwise_BN(self.depthwise(y)))
         y = self.project_BN(self.project(y))
@@ -90,23 +90,23 @@ class MobileNetV2(nn.Module):
         self.Conv1 = SameConv2d(3, 32, 3, stride=2, bias=False)
         self.bn_Conv1 = nn.BatchNorm2d(32, eps=0.001, momentum=0.001)
         self.Conv1_relu = nn.ReLU6()
-        self.expanded_conv = InvertedResidual(32, 16, 1)
-        self.block_1 = InvertedResidual(16, 24, 6, stride=2)
-        self.block_2 = InvertedResidual(24, 24, 6)
-        self.block_3 = InvertedResidual(24, 32, 6, stride=2)
-        self.block_4 = InvertedResidual(32, 32, 6)
-        self.block_5 = InvertedResidual(32, 32, 6)
-        self.block_6 = InvertedResidual(32, 64, 6, stride=2)
-        self.block_7 = InvertedResidual(64, 64, 6)
-        self.block_8 = InvertedResidual(64, 64, 6)
-        self.block_9 = InvertedResidual(64, 64, 6)
-        self.block_10 = InvertedResidual(64, 96, 6)
-        self.block_11 = InvertedResidual(96, 96, 6)
-        self.block_12 = InvertedResidual(96, 96, 6)
-        self.block_13 = InvertedResidual(96, 160, 6, stride=2)
-        self.block_14 = InvertedResidual(160, 160, 6)
-        self.block_15 = InvertedResidual(160, 160, 6)
-        self.block_16 = InvertedResidual(160, 320, 6)
+        self.expanded_conv = InvertedResidual(32, 16, expansion=1)
+        self.block_1 = InvertedResidual(16, 24, stride=2)
+        self.block_2 = InvertedResidual(24, 24)
+        self.block_3 = InvertedResidual(24, 32, stride=2)
+        self.block_4 = InvertedResidual(32, 32)
+        self.block_5 = InvertedResidual(32, 32)
+        self.block_6 = InvertedResidual(32, 64, stride=2)
+        self.block_7 = InvertedResidual(64, 64)
+        self.block_8 = InvertedResidual(64, 64)
+        self.block_9 = InvertedResidual(64, 64)
+        self.block_10 = InvertedResidual(64, 96)
+        self.block_11 = InvertedResidual(96, 96)
+        self.block_12 = InvertedResidual(96, 96)
+        self.block_13 = InvertedResidual(96, 160, stride=2)
+        self.block_14 = InvertedResidual(160, 160)
+        self.block_15 = InvertedResidual(160, 160)
+        self.block_16 = InvertedResidual(160, 320)
         self.Conv_1 = nn.Conv2d(320, 1280, 1, bias=False)
         self.Conv_1_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.001)
         self.out_relu = nn.ReLU6()

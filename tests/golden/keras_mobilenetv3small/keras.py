@@ -14,6 +14,15 @@ import keras
 from keras import layers, ops
 
 
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """The multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
+
+
 @keras.saving.register_keras_serializable(package="cnnspec")
 class ScaleShift(layers.Layer):
     """Multiplies by one number and adds another, in the precision of what it gets."""
@@ -57,21 +66,20 @@ def squeeze_excite(
 
 def inverted_residual(
     x: keras.KerasTensor,
+    expansion: float,
     filters: int,
     kernel: int,
-    expanded: int,
+    stride: int,
+    squeeze: bool,
     act: Callable[..., layers.Layer],
-    squeezed: int,
-    stride: int = 1,
-    squeeze: bool = False,
-    add: bool = False,
     *,
     name: str,
 ) -> keras.KerasTensor:
     """112x112x16 -> 56x56x16 at `expanded_conv`, the first of 11 uses."""
     in_channels = x.shape[-1]
+    expanded = round_to(expansion * in_channels, 8)
     y = x
-    if in_channels != expanded:
+    if expansion > 1:
         y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_expand")(x)
         y = layers.BatchNormalization(
             momentum=0.999, epsilon=0.001, name=f"{name}_expand_bn"
@@ -85,12 +93,12 @@ def inverted_residual(
     )(y)
     y = act(name=f"{name}_depthwise_act")(y)
     if squeeze:
-        y = squeeze_excite(y, squeezed, name=f"{name}_squeeze_excite")
+        y = squeeze_excite(y, round_to(expanded / 4, 8), name=f"{name}_squeeze_excite")
     y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_project")(y)
     y = layers.BatchNormalization(
         momentum=0.999, epsilon=0.001, name=f"{name}_project_bn"
     )(y)
-    if add:
+    if stride == 1 and in_channels == filters:
         y = layers.Add(name=f"{name}_add")([x, y])
     return y
 
@@ -98,106 +106,24 @@ def inverted_residual(
 def mobilenetv3small(classes: int = 1000) -> keras.Model:
     """MobileNetV3Small: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
+    act = partial(layers.Activation, hard_swish)
     x = ScaleShift(0.00784313725490196, -1.0, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_bn")(x)
     x = layers.Activation(hard_swish, name="hard_swish_1")(x)  # 112x112x16
+    x = inverted_residual(x, 1, 16, 3, 2, True, layers.ReLU, name="expanded_conv")
+    x = inverted_residual(x, 4.5, 24, 3, 2, False, layers.ReLU, name="expanded_conv_1")
     x = inverted_residual(
-        x, 16, 3, 16, layers.ReLU, 8, stride=2, squeeze=True, name="expanded_conv"
+        x, 3.6666666666666665, 24, 3, 1, False, layers.ReLU, name="expanded_conv_2"
     )
-    x = inverted_residual(
-        x, 24, 3, 72, layers.ReLU, 64, stride=2, name="expanded_conv_1"
-    )
-    x = inverted_residual(
-        x, 24, 3, 88, layers.ReLU, 64, add=True, name="expanded_conv_2"
-    )
-    x = inverted_residual(
-        x,
-        40,
-        5,
-        96,
-        partial(layers.Activation, hard_swish),
-        24,
-        stride=2,
-        squeeze=True,
-        name="expanded_conv_3",
-    )
-    x = inverted_residual(
-        x,
-        40,
-        5,
-        240,
-        partial(layers.Activation, hard_swish),
-        64,
-        squeeze=True,
-        add=True,
-        name="expanded_conv_4",
-    )
-    x = inverted_residual(
-        x,
-        40,
-        5,
-        240,
-        partial(layers.Activation, hard_swish),
-        64,
-        squeeze=True,
-        add=True,
-        name="expanded_conv_5",
-    )
-    x = inverted_residual(
-        x,
-        48,
-        5,
-        120,
-        partial(layers.Activation, hard_swish),
-        32,
-        squeeze=True,
-        name="expanded_conv_6",
-    )
-    x = inverted_residual(
-        x,
-        48,
-        5,
-        144,
-        partial(layers.Activation, hard_swish),
-        40,
-        squeeze=True,
-        add=True,
-        name="expanded_conv_7",
-    )
-    x = inverted_residual(
-        x,
-        96,
-        5,
-        288,
-        partial(layers.Activation, hard_swish),
-        72,
-        stride=2,
-        squeeze=True,
-        name="expanded_conv_8",
-    )
-    x = inverted_residual(
-        x,
-        96,
-        5,
-        576,
-        partial(layers.Activation, hard_swish),
-        144,
-        squeeze=True,
-        add=True,
-        name="expanded_conv_9",
-    )
-    x = inverted_residual(
-        x,
-        96,
-        5,
-        576,
-        partial(layers.Activation, hard_swish),
-        144,
-        squeeze=True,
-        add=True,
-        name="expanded_conv_10",
-    )
+    x = inverted_residual(x, 4, 40, 5, 2, True, act, name="expanded_conv_3")  # 14x14x40
+    x = inverted_residual(x, 6, 40, 5, 1, True, act, name="expanded_conv_4")  # 14x14x40
+    x = inverted_residual(x, 6, 40, 5, 1, True, act, name="expanded_conv_5")  # 14x14x40
+    x = inverted_residual(x, 3, 48, 5, 1, True, act, name="expanded_conv_6")  # 14x14x48
+    x = inverted_residual(x, 3, 48, 5, 1, True, act, name="expanded_conv_7")  # 14x14x48
+    x = inverted_residual(x, 6, 96, 5, 2, True, act, name="expanded_conv_8")  # 7x7x96
+    x = inverted_residual(x, 6, 96, 5, 1, True, act, name="expanded_conv_9")  # 7x7x96
+    x = inverted_residual(x, 6, 96, 5, 1, True, act, name="expanded_conv_10")  # 7x7x96
     x = layers.Conv2D(576, 1, use_bias=False, name="conv_1")(x)  # 7x7x576
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_1_bn")(x)
     x = layers.Activation(hard_swish, name="hard_swish_2")(x)  # 7x7x576

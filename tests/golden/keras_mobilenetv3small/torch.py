@@ -7,9 +7,20 @@ Multiply-accumulates: 56,510,400
 Compiled with alpha = 1.0
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """The multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
 
 
 def same_padding(
@@ -64,31 +75,31 @@ class InvertedResidual(nn.Module):
     def __init__(
         self,
         in_channels: int,
+        expansion: float,
         filters: int,
         kernel: int,
-        expanded: int,
-        act: type[nn.Module],
-        squeezed: int,
-        stride: int = 1,
-        squeeze: bool = False,
-        add: bool = False,
+        stride: int,
+        squeeze: bool,
+        act: Callable[..., nn.Module],
     ) -> None:
         super().__init__()
-        self.has_expand = in_channels != expanded
-        self.has_add = add
-        if in_channels != expanded:
+        expanded = round_to(expansion * in_channels, 8)
+        channels = expanded if expansion > 1 else in_channels
+        self.has_expand = expansion > 1
+        self.has_add = stride == 1 and in_channels == filters
+        if expansion > 1:
             self.expand = nn.Conv2d(in_channels, expanded, 1, bias=False)
             self.expand_bn = nn.BatchNorm2d(expanded, eps=0.001, momentum=0.001)
             self.expand_act = act()
         self.depthwise = SameConv2d(
-            expanded, expanded, kernel, stride=stride, groups=expanded, bias=False
+            channels, channels, kernel, stride=stride, groups=channels, bias=False
         )
-        self.depthwise_bn = nn.BatchNorm2d(expanded, eps=0.001, momentum=0.001)
+        self.depthwise_bn = nn.BatchNorm2d(channels, eps=0.001, momentum=0.001)
         self.depthwise_act = act()
         self.squeeze_excite: SqueezeExcite | None = None
         if squeeze:
-            self.squeeze_excite = SqueezeExcite(expanded, squeezed)
-        self.project = nn.Conv2d(expanded, filters, 1, bias=False)
+            self.squeeze_excite = SqueezeExcite(channels, round_to(expanded / 4, 8))
+        self.project = nn.Conv2d(channels, filters, 1, bias=False)
         self.project_bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.001)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,35 +122,19 @@ class MobileNetV3Small(nn.Module):
         super().__init__()
         self.conv = SameConv2d(3, 16, 3, stride=2, bias=False)
         self.conv_bn = nn.BatchNorm2d(16, eps=0.001, momentum=0.001)
-        self.expanded_conv = InvertedResidual(
-            16, 16, 3, 16, nn.ReLU, 8, stride=2, squeeze=True
+        self.expanded_conv = InvertedResidual(16, 1, 16, 3, 2, True, nn.ReLU)
+        self.expanded_conv_1 = InvertedResidual(16, 4.5, 24, 3, 2, False, nn.ReLU)
+        self.expanded_conv_2 = InvertedResidual(
+            24, 3.6666666666666665, 24, 3, 1, False, nn.ReLU
         )
-        self.expanded_conv_1 = InvertedResidual(16, 24, 3, 72, nn.ReLU, 64, stride=2)
-        self.expanded_conv_2 = InvertedResidual(24, 24, 3, 88, nn.ReLU, 64, add=True)
-        self.expanded_conv_3 = InvertedResidual(
-            24, 40, 5, 96, nn.Hardswish, 24, stride=2, squeeze=True
-        )
-        self.expanded_conv_4 = InvertedResidual(
-            40, 40, 5, 240, nn.Hardswish, 64, squeeze=True, add=True
-        )
-        self.expanded_conv_5 = InvertedResidual(
-            40, 40, 5, 240, nn.Hardswish, 64, squeeze=True, add=True
-        )
-        self.expanded_conv_6 = InvertedResidual(
-            40, 48, 5, 120, nn.Hardswish, 32, squeeze=True
-        )
-        self.expanded_conv_7 = InvertedResidual(
-            48, 48, 5, 144, nn.Hardswish, 40, squeeze=True, add=True
-        )
-        self.expanded_conv_8 = InvertedResidual(
-            48, 96, 5, 288, nn.Hardswish, 72, stride=2, squeeze=True
-        )
-        self.expanded_conv_9 = InvertedResidual(
-            96, 96, 5, 576, nn.Hardswish, 144, squeeze=True, add=True
-        )
-        self.expanded_conv_10 = InvertedResidual(
-            96, 96, 5, 576, nn.Hardswish, 144, squeeze=True, add=True
-        )
+        self.expanded_conv_3 = InvertedResidual(24, 4, 40, 5, 2, True, nn.Hardswish)
+        self.expanded_conv_4 = InvertedResidual(40, 6, 40, 5, 1, True, nn.Hardswish)
+        self.expanded_conv_5 = InvertedResidual(40, 6, 40, 5, 1, True, nn.Hardswish)
+        self.expanded_conv_6 = InvertedResidual(40, 3, 48, 5, 1, True, nn.Hardswish)
+        self.expanded_conv_7 = InvertedResidual(48, 3, 48, 5, 1, True, nn.Hardswish)
+        self.expanded_conv_8 = InvertedResidual(48, 6, 96, 5, 2, True, nn.Hardswish)
+        self.expanded_conv_9 = InvertedResidual(96, 6, 96, 5, 1, True, nn.Hardswish)
+        self.expanded_conv_10 = InvertedResidual(96, 6, 96, 5, 1, True, nn.Hardswish)
         self.conv_1 = nn.Conv2d(96, 576, 1, bias=False)
         self.conv_1_bn = nn.BatchNorm2d(576, eps=0.001, momentum=0.001)
         self.conv_2 = nn.Conv2d(576, 1024, 1)

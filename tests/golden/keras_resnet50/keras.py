@@ -15,7 +15,7 @@ def bottleneck(
 ) -> keras.KerasTensor:
     """56x56x64 -> 56x56x256 at `conv2_block1`, the first of 16 uses."""
     in_channels = x.shape[-1]
-    expanded = width * 4
+    expanded = 4 * width
     shortcut = x
     if in_channels != expanded:
         shortcut = layers.Conv2D(expanded, 1, strides=stride, name=f"{name}_conv_0")(x)

@@ -16,7 +16,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
-        expanded = width * 4
+        expanded = 4 * width
         self.with_conv = in_channels != expanded
         if in_channels != expanded:
             self.conv_0 = nn.Conv2d(in_channels, expanded, 1, stride=stride)

@@ -15,14 +15,14 @@ def bottleneck(
 ) -> keras.KerasTensor:
     """56x56x64 -> 56x56x256 at `conv2_block1`, the first of 16 uses."""
     in_channels = x.shape[-1]
-    expanded = width * 4
+    expanded = 4 * width
     y = layers.BatchNormalization(
         momentum=0.99, epsilon=1.001e-5, name=f"{name}_preact_bn"
     )(x)
     y = layers.ReLU(name=f"{name}_preact_relu")(y)
     if in_channels != expanded:
-        x = layers.Conv2D(expanded, 1, name=f"{name}_conv_0")(y)
-    elif stride != 1:
+        x = layers.Conv2D(expanded, 1, strides=stride, name=f"{name}_conv_0")(y)
+    elif stride > 1:
         x = layers.MaxPooling2D(1, strides=stride, name=f"{name}_max_pool_1")(x)
     y = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_conv_1")(y)
     y = layers.BatchNormalization(

@@ -16,15 +16,15 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
-        expanded = width * 4
+        expanded = 4 * width
         self.with_conv = in_channels != expanded
         self.preact_bn = nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01)
         self.preact_relu = nn.ReLU()
         if in_channels != expanded:
-            self.conv_0 = nn.Conv2d(in_channels, expanded, 1)
+            self.conv_0 = nn.Conv2d(in_channels, expanded, 1, stride=stride)
         else:
             self.max_pool_1: nn.MaxPool2d | None = None
-            if stride != 1:
+            if stride > 1:
                 self.max_pool_1 = nn.MaxPool2d(1, stride=stride)
         self.conv_1 = nn.Conv2d(in_channels, width, 1, bias=False)
         self.bn_1 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)

@@ -16,16 +16,15 @@ class Stage(nn.Module):
     def __init__(self, in_channels: int, width: int, depth: int) -> None:
         super().__init__()
         self.depth = depth
-        for i in range(depth):
-            self.add_module(
-                f"conv{i + 1}",
-                nn.Conv2d(in_channels if i == 0 else width, width, 3, padding="same"),
-            )
+        channels = in_channels
+        for i in range(1, depth + 1):
+            self.add_module(f"conv{i}", nn.Conv2d(channels, width, 3, padding="same"))
+            channels = width
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        for i in range(self.depth):
-            x = F.relu(getattr(self, f"conv{i + 1}")(x))
+        for i in range(1, self.depth + 1):
+            x = F.relu(getattr(self, f"conv{i}")(x))
         return self.pool(x)
 
 

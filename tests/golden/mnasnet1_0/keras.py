@@ -21,7 +21,7 @@ def inverted_residual(
 ) -> keras.KerasTensor:
     """112x112x16 -> 56x56x24 at `layers.8.0`, the first of 16 uses."""
     in_channels = x.shape[-1]
-    residual = in_channels == filters
+    residual = stride == 1 and in_channels == filters
     y = layers.Conv2D(
         expansion * in_channels, 1, use_bias=False, name=f"{name}_layers_0"
     )(x)

@@ -23,7 +23,7 @@ class InvertedResidual(nn.Module):
         stride: int = 1,
     ) -> None:
         super().__init__()
-        self.residual = in_channels == filters
+        self.residual = stride == 1 and in_channels == filters
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, expansion * in_channels, 1, bias=False),
             nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.0003),

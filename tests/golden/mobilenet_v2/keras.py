@@ -15,19 +15,24 @@ def inverted_residual(
 ) -> keras.KerasTensor:
     """112x112x32 -> 112x112x16 at `features.1`, the first of 17 uses."""
     in_channels = x.shape[-1]
-    expanded = expansion * in_channels
-    shift = int(expansion != 1)
-    residual = in_channels == filters
+    expanded = in_channels * expansion
+    shift = int(expansion > 1)
+    residual = stride == 1 and in_channels == filters
     y = x
-    if expansion != 1:
+    if expansion > 1:
         y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_conv_0_0")(x)
         y = layers.BatchNormalization(
             momentum=0.9, epsilon=1e-5, name=f"{name}_conv_0_1"
         )(y)
         y = layers.ReLU(6.0, name=f"{name}_conv_0_2")(y)
     y = layers.ZeroPadding2D(1, name=f"{name}_conv_{shift}_0_pad")(y)
-    y = layers.DepthwiseConv2D(
-        3, strides=stride, use_bias=False, name=f"{name}_conv_{shift}_0"
+    y = layers.Conv2D(
+        expanded,
+        3,
+        strides=stride,
+        groups=expanded,
+        use_bias=False,
+        name=f"{name}_conv_{shift}_0",
     )(y)
     y = layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=f"{name}_conv_{shift}_1"

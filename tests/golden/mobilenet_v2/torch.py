@@ -18,10 +18,10 @@ class InvertedResidual(nn.Module):
         self, in_channels: int, filters: int, expansion: int, stride: int = 1
     ) -> None:
         super().__init__()
-        expanded = expansion * in_channels
-        self.residual = in_channels == filters
+        expanded = in_channels * expansion
+        self.residual = stride == 1 and in_channels == filters
         layers: list[nn.Module] = []
-        if expansion != 1:
+        if expansion > 1:
             layers.append(
                 nn.Sequential(
                     nn.Conv2d(in_channels, expanded, 1, bias=False),

@@ -13,6 +13,15 @@ import keras
 from keras import layers, ops
 
 
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """The multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
+
+
 @keras.saving.register_keras_serializable(package="cnnspec")
 def hard_sigmoid(x: keras.KerasTensor) -> keras.KerasTensor:
     """Sigmoid of three straight pieces, with derivative zero at both kinks."""
@@ -26,7 +35,12 @@ def hard_swish(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def squeeze_excitation(
-    x: keras.KerasTensor, squeezed: int, *, name: str
+    x: keras.KerasTensor,
+    squeezed: int,
+    gate: Callable[..., layers.Layer],
+    act: Callable[..., layers.Layer] = layers.ReLU,
+    *,
+    name: str,
 ) -> keras.KerasTensor:
     """56x56x16 -> 56x56x16 at `features.1.block.1`, the first of 9 uses."""
     in_channels = x.shape[-1]
@@ -34,9 +48,9 @@ def squeeze_excitation(
         keepdims=True, name=f"{name}_global_avg_pool_1"
     )(x)
     scale = layers.Conv2D(squeezed, 1, name=f"{name}_fc1")(scale)
-    scale = layers.ReLU(name=f"{name}_relu_1")(scale)
+    scale = act(name=f"{name}_relu_1")(scale)
     scale = layers.Conv2D(in_channels, 1, name=f"{name}_fc2")(scale)
-    scale = layers.Activation(hard_sigmoid, name=f"{name}_hard_sigmoid_1")(scale)
+    scale = gate(name=f"{name}_hard_sigmoid_1")(scale)
     return layers.Multiply(name=f"{name}_multiply_1")([scale, x])
 
 
@@ -45,20 +59,19 @@ def inverted_residual(
     kernel: int,
     expanded: int,
     filters: int,
+    squeeze: bool,
     act: Callable[..., layers.Layer],
-    squeezed: int,
-    squeeze: bool = False,
-    stride: int = 1,
-    residual: bool = False,
+    stride: int,
     *,
     name: str,
 ) -> keras.KerasTensor:
     """112x112x16 -> 56x56x16 at `features.1`, the first of 11 uses."""
     in_channels = x.shape[-1]
-    shift = int(in_channels != expanded)
+    shift = int(expanded != in_channels)
     shift_2 = int(squeeze)
+    residual = stride == 1 and in_channels == filters
     y = x
-    if in_channels != expanded:
+    if expanded != in_channels:
         y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_block_0_0")(x)
         y = layers.BatchNormalization(
             momentum=0.99, epsilon=0.001, name=f"{name}_block_0_1"
@@ -73,7 +86,12 @@ def inverted_residual(
     )(y)
     y = act(name=f"{name}_block_{shift}_2")(y)
     if squeeze:
-        y = squeeze_excitation(y, squeezed, name=f"{name}_block_{shift + 1}")
+        y = squeeze_excitation(
+            y,
+            round_to(expanded // 4, 8),
+            partial(layers.Activation, hard_sigmoid),
+            name=f"{name}_block_{shift + 1}",
+        )
     y = layers.Conv2D(
         filters, 1, use_bias=False, name=f"{name}_block_{shift + shift_2 + 1}_0"
     )(y)
@@ -88,104 +106,22 @@ def inverted_residual(
 def mobilenet_v3_small(classes: int = 1000) -> keras.Model:
     """MobileNet_V3_Small: 224x224x3 -> 1000."""
     image = keras.Input((224, 224, 3), name="image")
+    act = partial(layers.Activation, hard_swish)
     x = layers.ZeroPadding2D(1, name="features_0_0_pad")(image)
     x = layers.Conv2D(16, 3, strides=2, use_bias=False, name="features_0_0")(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="features_0_1")(x)
     x = layers.Activation(hard_swish, name="features_0_2")(x)  # 112x112x16
-    x = inverted_residual(
-        x, 3, 16, 16, layers.ReLU, 8, squeeze=True, stride=2, name="features_1"
-    )
-    x = inverted_residual(x, 3, 72, 24, layers.ReLU, 64, stride=2, name="features_2")
-    x = inverted_residual(
-        x, 3, 88, 24, layers.ReLU, 64, residual=True, name="features_3"
-    )
-    x = inverted_residual(
-        x,
-        5,
-        96,
-        40,
-        partial(layers.Activation, hard_swish),
-        24,
-        squeeze=True,
-        stride=2,
-        name="features_4",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        240,
-        40,
-        partial(layers.Activation, hard_swish),
-        64,
-        squeeze=True,
-        residual=True,
-        name="features_5",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        240,
-        40,
-        partial(layers.Activation, hard_swish),
-        64,
-        squeeze=True,
-        residual=True,
-        name="features_6",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        120,
-        48,
-        partial(layers.Activation, hard_swish),
-        32,
-        squeeze=True,
-        name="features_7",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        144,
-        48,
-        partial(layers.Activation, hard_swish),
-        40,
-        squeeze=True,
-        residual=True,
-        name="features_8",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        288,
-        96,
-        partial(layers.Activation, hard_swish),
-        72,
-        squeeze=True,
-        stride=2,
-        name="features_9",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        576,
-        96,
-        partial(layers.Activation, hard_swish),
-        144,
-        squeeze=True,
-        residual=True,
-        name="features_10",
-    )
-    x = inverted_residual(
-        x,
-        5,
-        576,
-        96,
-        partial(layers.Activation, hard_swish),
-        144,
-        squeeze=True,
-        residual=True,
-        name="features_11",
-    )
+    x = inverted_residual(x, 3, 16, 16, True, layers.ReLU, 2, name="features_1")
+    x = inverted_residual(x, 3, 72, 24, False, layers.ReLU, 2, name="features_2")
+    x = inverted_residual(x, 3, 88, 24, False, layers.ReLU, 1, name="features_3")
+    x = inverted_residual(x, 5, 96, 40, True, act, 2, name="features_4")  # 14x14x40
+    x = inverted_residual(x, 5, 240, 40, True, act, 1, name="features_5")  # 14x14x40
+    x = inverted_residual(x, 5, 240, 40, True, act, 1, name="features_6")  # 14x14x40
+    x = inverted_residual(x, 5, 120, 48, True, act, 1, name="features_7")  # 14x14x48
+    x = inverted_residual(x, 5, 144, 48, True, act, 1, name="features_8")  # 14x14x48
+    x = inverted_residual(x, 5, 288, 96, True, act, 2, name="features_9")  # 7x7x96
+    x = inverted_residual(x, 5, 576, 96, True, act, 1, name="features_10")  # 7x7x96
+    x = inverted_residual(x, 5, 576, 96, True, act, 1, name="features_11")  # 7x7x96
     x = layers.Conv2D(576, 1, use_bias=False, name="features_12_0")(x)  # 7x7x576
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="features_12_1")(x)
     x = layers.Activation(hard_swish, name="features_12_2")(x)  # 7x7x576

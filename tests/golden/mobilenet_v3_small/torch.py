@@ -6,23 +6,42 @@ Parameters: 2,542,856
 Multiply-accumulates: 56,510,400
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """The multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
+
+
 class SqueezeExcitation(nn.Module):
     """16x56x56 -> 16x56x56 at `features.1.block.1`, the first of 9 uses."""
 
-    def __init__(self, in_channels: int, squeezed: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        squeezed: int,
+        gate: Callable[[Tensor], Tensor],
+        act: Callable[[Tensor], Tensor] = F.relu,
+    ) -> None:
         super().__init__()
+        self.act = act
+        self.gate = gate
         self.fc1 = nn.Conv2d(in_channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = F.adaptive_avg_pool2d(x, 1)
-        scale = F.relu(self.fc1(scale))
-        scale = F.hardsigmoid(self.fc2(scale))
+        scale = self.act(self.fc1(scale))
+        scale = self.gate(self.fc2(scale))
         return scale * x
 
 
@@ -35,16 +54,14 @@ class InvertedResidual(nn.Module):
         kernel: int,
         expanded: int,
         filters: int,
-        act: type[nn.Module],
-        squeezed: int,
-        squeeze: bool = False,
-        stride: int = 1,
-        residual: bool = False,
+        squeeze: bool,
+        act: Callable[..., nn.Module],
+        stride: int,
     ) -> None:
         super().__init__()
-        self.residual = residual
+        self.residual = stride == 1 and in_channels == filters
         layers: list[nn.Module] = []
-        if in_channels != expanded:
+        if expanded != in_channels:
             layers.append(
                 nn.Sequential(
                     nn.Conv2d(in_channels, expanded, 1, bias=False),
@@ -68,7 +85,9 @@ class InvertedResidual(nn.Module):
             ),
         )
         if squeeze:
-            layers.append(SqueezeExcitation(expanded, squeezed))
+            layers.append(
+                SqueezeExcitation(expanded, round_to(expanded // 4, 8), F.hardsigmoid),
+            )
         layers.append(
             nn.Sequential(
                 nn.Conv2d(expanded, filters, 1, bias=False),
@@ -95,62 +114,17 @@ class MobileNet_V3_Small(nn.Module):
                 nn.BatchNorm2d(16, eps=0.001, momentum=0.01),
                 nn.Hardswish(),
             ),
-            InvertedResidual(16, 3, 16, 16, nn.ReLU, 8, squeeze=True, stride=2),
-            InvertedResidual(16, 3, 72, 24, nn.ReLU, 64, stride=2),
-            InvertedResidual(24, 3, 88, 24, nn.ReLU, 64, residual=True),
-            InvertedResidual(24, 5, 96, 40, nn.Hardswish, 24, squeeze=True, stride=2),
-            InvertedResidual(
-                40,
-                5,
-                240,
-                40,
-                nn.Hardswish,
-                64,
-                squeeze=True,
-                residual=True,
-            ),
-            InvertedResidual(
-                40,
-                5,
-                240,
-                40,
-                nn.Hardswish,
-                64,
-                squeeze=True,
-                residual=True,
-            ),
-            InvertedResidual(40, 5, 120, 48, nn.Hardswish, 32, squeeze=True),
-            InvertedResidual(
-                48,
-                5,
-                144,
-                48,
-                nn.Hardswish,
-                40,
-                squeeze=True,
-                residual=True,
-            ),
-            InvertedResidual(48, 5, 288, 96, nn.Hardswish, 72, squeeze=True, stride=2),
-            InvertedResidual(
-                96,
-                5,
-                576,
-                96,
-                nn.Hardswish,
-                144,
-                squeeze=True,
-                residual=True,
-            ),
-            InvertedResidual(
-                96,
-                5,
-                576,
-                96,
-                nn.Hardswish,
-                144,
-                squeeze=True,
-                residual=True,
-            ),
+            InvertedResidual(16, 3, 16, 16, True, nn.ReLU, 2),
+            InvertedResidual(16, 3, 72, 24, False, nn.ReLU, 2),
+            InvertedResidual(24, 3, 88, 24, False, nn.ReLU, 1),
+            InvertedResidual(24, 5, 96, 40, True, nn.Hardswish, 2),
+            InvertedResidual(40, 5, 240, 40, True, nn.Hardswish, 1),
+            InvertedResidual(40, 5, 240, 40, True, nn.Hardswish, 1),
+            InvertedResidual(40, 5, 120, 48, True, nn.Hardswish, 1),
+            InvertedResidual(48, 5, 144, 48, True, nn.Hardswish, 1),
+            InvertedResidual(48, 5, 288, 96, True, nn.Hardswish, 2),
+            InvertedResidual(96, 5, 576, 96, True, nn.Hardswish, 1),
+            InvertedResidual(96, 5, 576, 96, True, nn.Hardswish, 1),
             nn.Sequential(
                 nn.Conv2d(96, 576, 1, bias=False),
                 nn.BatchNorm2d(576, eps=0.001, momentum=0.01),

@@ -17,7 +17,12 @@ HE_NORMAL = {
 
 
 def separable(
-    x: keras.KerasTensor, width: int, kernel: int, stride: int = 1, *, name: str
+    x: keras.KerasTensor,
+    width: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    *,
+    name: str,
 ) -> keras.KerasTensor:
     """111x111x11 -> 56x56x11 at `stem_1.reduction_left1`, the first of 80 uses."""
     x = layers.ReLU(name=f"{name}_relu_1")(x)
@@ -100,6 +105,7 @@ def adjust(
     name: str,
 ) -> keras.KerasTensor:
     """56x56x44, 111x111x32 -> 56x56x22 at `adjust_stem_2`, the first of 15 uses."""
+    earlier_channels = earlier.shape[-1]
     if with_avg_pool:
         y = layers.ReLU(name=f"{name}_relu_1")(earlier)
         x = layers.AveragePooling2D(1, strides=2, name=f"{name}_avg_pool_1")(y)
@@ -120,23 +126,23 @@ def adjust(
             kernel_initializer=HE_NORMAL,
             name=f"{name}_conv_2",
         )(y)
-        y = layers.Concatenate(name=f"{name}_concat_1")([x, y])
-        y = layers.BatchNormalization(
+        earlier = layers.Concatenate(name=f"{name}_concat_1")([x, y])
+        earlier = layers.BatchNormalization(
             momentum=0.9997, epsilon=0.001, name=f"{name}_bn"
-        )(y)
-    else:
-        y = layers.ReLU(name=f"{name}_relu_1")(earlier)
-        y = layers.Conv2D(
+        )(earlier)
+    elif earlier_channels != width:
+        earlier = layers.ReLU(name=f"{name}_relu_1")(earlier)
+        earlier = layers.Conv2D(
             width,
             1,
             use_bias=False,
             kernel_initializer=HE_NORMAL,
             name=f"{name}_conv_projection",
-        )(y)
-        y = layers.BatchNormalization(
+        )(earlier)
+        earlier = layers.BatchNormalization(
             momentum=0.9997, epsilon=0.001, name=f"{name}_bn"
-        )(y)
-    return y
+        )(earlier)
+    return earlier
 
 
 def normal_cell(

@@ -32,37 +32,6 @@ def same_padding(
     return sides
 
 
-class SeparableConv2d(nn.Module):
-    """A convolution of each channel for itself, then a 1x1 convolution of all."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        multiplier: int = 1,
-        bias: bool = True,
-    ) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(
-            in_channels,
-            in_channels * multiplier,
-            kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=in_channels,
-            bias=False,
-        )
-        self.pointwise = nn.Conv2d(in_channels * multiplier, out_channels, 1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
-
-
 class SameSeparableConv2d(nn.Module):
     """A convolution of each channel for itself, then a 1x1 convolution of all.
 
@@ -101,16 +70,18 @@ class Separable(nn.Module):
     """11x111x111 -> 11x56x56 at `stem_1.reduction_left1`, the first of 80 uses."""
 
     def __init__(
-        self, in_channels: int, width: int, kernel: int, stride: int = 1
+        self,
+        in_channels: int,
+        width: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
     ) -> None:
         super().__init__()
         self.separable_conv_1 = SameSeparableConv2d(
             in_channels, width, kernel, stride=stride, bias=False
         )
         self.separable_conv_1_bn = nn.BatchNorm2d(width, eps=0.001, momentum=0.0003)
-        self.separable_conv_2 = SeparableConv2d(
-            width, width, kernel, padding="same", bias=False
-        )
+        self.separable_conv_2 = SameSeparableConv2d(width, width, kernel, bias=False)
         self.separable_conv_2_bn = nn.BatchNorm2d(width, eps=0.001, momentum=0.0003)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -170,14 +141,17 @@ class Adjust(nn.Module):
     ) -> None:
         super().__init__()
         self.with_avg_pool = with_avg_pool
+        self.has_conv_projection = earlier_channels != width
         if with_avg_pool:
             self.relu_1 = nn.ReLU()
             self.avg_pool_1 = nn.AvgPool2d(1, stride=2)
             self.conv_1 = nn.Conv2d(earlier_channels, width // 2, 1, bias=False)
             self.avg_pool_2 = nn.AvgPool2d(1, stride=2)
             self.conv_2 = nn.Conv2d(earlier_channels, width // 2, 1, bias=False)
-            self.bn = nn.BatchNorm2d(width, eps=0.001, momentum=0.0003)
-        else:
+            self.bn = nn.BatchNorm2d(
+                width // 2 + width // 2, eps=0.001, momentum=0.0003
+            )
+        elif earlier_channels != width:
             self.conv_projection = nn.Conv2d(earlier_channels, width, 1, bias=False)
             self.bn = nn.BatchNorm2d(width, eps=0.001, momentum=0.0003)
 
@@ -190,24 +164,24 @@ class Adjust(nn.Module):
             y = F.pad(y, (-1, 0, -1, 0))
             y = self.avg_pool_2(y)
             y = self.conv_2(y)
-            y = self.bn(torch.cat((x, y), dim=1))
-        else:
-            y = F.relu(earlier)
-            y = self.bn(self.conv_projection(y))
-        return y
+            earlier = self.bn(torch.cat((x, y), dim=1))
+        elif self.has_conv_projection:
+            earlier = F.relu(earlier)
+            earlier = self.bn(self.conv_projection(earlier))
+        return earlier
 
 
 class NormalCell(nn.Module):
     """88x28x28, 44x28x28 -> 264x28x28 at `normal_0`, the first of 12 uses."""
 
-    def __init__(self, x_channels: int, width: int) -> None:
+    def __init__(self, x_channels: int, p_channels: int, width: int) -> None:
         super().__init__()
         self.conv_1 = nn.Conv2d(x_channels, width, 1, bias=False)
         self.bn_1 = nn.BatchNorm2d(width, eps=0.001, momentum=0.0003)
         self.left1 = Separable(width, width, 5)
-        self.right1 = Separable(width, width, 3)
-        self.left2 = Separable(width, width, 5)
-        self.right2 = Separable(width, width, 3)
+        self.right1 = Separable(p_channels, width, 3)
+        self.left2 = Separable(p_channels, width, 5)
+        self.right2 = Separable(p_channels, width, 3)
         self.left3 = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
         self.left4 = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
         self.right4 = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
@@ -243,33 +217,33 @@ class NASNetMobile(nn.Module):
         self.adjust_stem_2 = Adjust(32, 22, with_avg_pool=True)
         self.stem_2 = ReductionCell(44, 22, 22)
         self.adjust_0 = Adjust(44, 44, with_avg_pool=True)
-        self.normal_0 = NormalCell(88, 44)
+        self.normal_0 = NormalCell(88, 44, 44)
         self.adjust_1 = Adjust(88, 44)
-        self.normal_1 = NormalCell(264, 44)
+        self.normal_1 = NormalCell(264, 44, 44)
         self.adjust_2 = Adjust(264, 44)
-        self.normal_2 = NormalCell(264, 44)
+        self.normal_2 = NormalCell(264, 44, 44)
         self.adjust_3 = Adjust(264, 44)
-        self.normal_3 = NormalCell(264, 44)
+        self.normal_3 = NormalCell(264, 44, 44)
         self.adjust_reduce_4 = Adjust(264, 88)
         self.reduce_4 = ReductionCell(264, 88, 88)
         self.adjust_5 = Adjust(264, 88, with_avg_pool=True)
-        self.normal_5 = NormalCell(352, 88)
+        self.normal_5 = NormalCell(352, 88, 88)
         self.adjust_6 = Adjust(352, 88)
-        self.normal_6 = NormalCell(528, 88)
+        self.normal_6 = NormalCell(528, 88, 88)
         self.adjust_7 = Adjust(528, 88)
-        self.normal_7 = NormalCell(528, 88)
+        self.normal_7 = NormalCell(528, 88, 88)
         self.adjust_8 = Adjust(528, 88)
-        self.normal_8 = NormalCell(528, 88)
+        self.normal_8 = NormalCell(528, 88, 88)
         self.adjust_reduce_8 = Adjust(528, 176)
         self.reduce_8 = ReductionCell(528, 176, 176)
         self.adjust_9 = Adjust(528, 176, with_avg_pool=True)
-        self.normal_9 = NormalCell(704, 176)
+        self.normal_9 = NormalCell(704, 176, 176)
         self.adjust_10 = Adjust(704, 176)
-        self.normal_10 = NormalCell(1056, 176)
+        self.normal_10 = NormalCell(1056, 176, 176)
         self.adjust_11 = Adjust(1056, 176)
-        self.normal_11 = NormalCell(1056, 176)
+        self.normal_11 = NormalCell(1056, 176, 176)
         self.adjust_12 = Adjust(1056, 176)
-        self.normal_12 = NormalCell(1056, 176)
+        self.normal_12 = NormalCell(1056, 176, 176)
         self.predictions = nn.Linear(1056, classes)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):

@@ -7,6 +7,7 @@ Multiply-accumulates: 401,842,848
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -18,15 +19,23 @@ class SqueezeExcitation(nn.Module):
     16 uses.
     """
 
-    def __init__(self, in_channels: int, squeezed: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        squeezed: int,
+        act: Callable[[Tensor], Tensor] = F.relu,
+        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+    ) -> None:
         super().__init__()
+        self.act = act
+        self.gate = gate
         self.fc1 = nn.Conv2d(in_channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         scale = F.adaptive_avg_pool2d(x, 1)
-        scale = F.relu(self.fc1(scale))
-        scale = torch.sigmoid(self.fc2(scale))
+        scale = self.act(self.fc1(scale))
+        scale = self.gate(self.fc2(scale))
         return scale * x
 
 
@@ -35,41 +44,47 @@ class ResBottleneck(nn.Module):
     uses.
     """
 
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        group_width: int,
+        squeeze: bool,
+        stride: int = 1,
+    ) -> None:
         super().__init__()
         self.proj: nn.Sequential | None = None
-        if stride != 1:
+        if stride != 1 or in_channels != width:
             self.proj = nn.Sequential(
                 nn.Conv2d(in_channels, width, 1, stride=stride, bias=False),
                 nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
             )
-        self.f = nn.Sequential(
-            OrderedDict(
-                a=nn.Sequential(
-                    nn.Conv2d(in_channels, width, 1, bias=False),
-                    nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-                    nn.ReLU(),
-                ),
-                b=nn.Sequential(
-                    nn.Conv2d(
-                        width,
-                        width,
-                        3,
-                        stride=stride,
-                        padding=1,
-                        groups=width // 8,
-                        bias=False,
-                    ),
-                    nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-                    nn.ReLU(),
-                ),
-                se=SqueezeExcitation(width, in_channels // 4),
-                c=nn.Sequential(
-                    nn.Conv2d(width, width, 1, bias=False),
-                    nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-                ),
-            ),
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        layers["a"] = nn.Sequential(
+            nn.Conv2d(in_channels, width, 1, bias=False),
+            nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
+            nn.ReLU(),
         )
+        layers["b"] = nn.Sequential(
+            nn.Conv2d(
+                width,
+                width,
+                3,
+                stride=stride,
+                padding=1,
+                groups=width // group_width,
+                bias=False,
+            ),
+            nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
+            nn.ReLU(),
+        )
+        if squeeze:
+            layers["se"] = SqueezeExcitation(width, in_channels // 4)
+        layers["c"] = nn.Sequential(
+            nn.Conv2d(width, width, 1, bias=False),
+            nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
+        )
+        self.f = nn.Sequential(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
@@ -92,38 +107,38 @@ class RegNet_Y_400MF(nn.Module):
         self.trunk_output = nn.Sequential(
             OrderedDict(
                 block1=nn.Sequential(
-                    OrderedDict({"block1-0": ResBottleneck(32, 48, stride=2)}),
+                    OrderedDict({"block1-0": ResBottleneck(32, 48, 8, True, stride=2)}),
                 ),
                 block2=nn.Sequential(
                     OrderedDict(
                         {
-                            "block2-0": ResBottleneck(48, 104, stride=2),
-                            "block2-1": ResBottleneck(104, 104),
-                            "block2-2": ResBottleneck(104, 104),
+                            "block2-0": ResBottleneck(48, 104, 8, True, stride=2),
+                            "block2-1": ResBottleneck(104, 104, 8, True),
+                            "block2-2": ResBottleneck(104, 104, 8, True),
                         },
                     ),
                 ),
                 block3=nn.Sequential(
                     OrderedDict(
                         {
-                            "block3-0": ResBottleneck(104, 208, stride=2),
-                            "block3-1": ResBottleneck(208, 208),
-                            "block3-2": ResBottleneck(208, 208),
-                            "block3-3": ResBottleneck(208, 208),
-                            "block3-4": ResBottleneck(208, 208),
-                            "block3-5": ResBottleneck(208, 208),
+                            "block3-0": ResBottleneck(104, 208, 8, True, stride=2),
+                            "block3-1": ResBottleneck(208, 208, 8, True),
+                            "block3-2": ResBottleneck(208, 208, 8, True),
+                            "block3-3": ResBottleneck(208, 208, 8, True),
+                            "block3-4": ResBottleneck(208, 208, 8, True),
+                            "block3-5": ResBottleneck(208, 208, 8, True),
                         },
                     ),
                 ),
                 block4=nn.Sequential(
                     OrderedDict(
                         {
-                            "block4-0": ResBottleneck(208, 440, stride=2),
-                            "block4-1": ResBottleneck(440, 440),
-                            "block4-2": ResBottleneck(440, 440),
-                            "block4-3": ResBottleneck(440, 440),
-                            "block4-4": ResBottleneck(440, 440),
-                            "block4-5": ResBottleneck(440, 440),
+                            "block4-0": ResBottleneck(208, 440, 8, True, stride=2),
+                            "block4-1": ResBottleneck(440, 440, 8, True),
+                            "block4-2": ResBottleneck(440, 440, 8, True),
+                            "block4-3": ResBottleneck(440, 440, 8, True),
+                            "block4-4": ResBottleneck(440, 440, 8, True),
+                            "block4-5": ResBottleneck(440, 440, 8, True),
                         },
                     ),
                 ),

@@ -14,13 +14,14 @@ def basic_block(
     x: keras.KerasTensor, width: int, stride: int = 1, *, name: str
 ) -> keras.KerasTensor:
     """56x56x64 -> 56x56x64 at `layer1.0`, the first of 8 uses."""
+    in_channels = x.shape[-1]
     y = layers.ZeroPadding2D(1, name=f"{name}_conv1_pad")(x)
     y = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}_conv1")(y)
     y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn1")(y)
     y = layers.ReLU(name=f"{name}_relu_1")(y)
     y = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv2")(y)
     y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn2")(y)
-    if stride != 1:
+    if stride != 1 or in_channels != width:
         x = layers.Conv2D(
             width, 1, strides=stride, use_bias=False, name=f"{name}_downsample_0"
         )(x)

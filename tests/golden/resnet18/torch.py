@@ -23,7 +23,7 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
         self.downsample: nn.Sequential | None = None
-        if stride != 1:
+        if stride != 1 or in_channels != width:
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, width, 1, stride=stride, bias=False),
                 nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),

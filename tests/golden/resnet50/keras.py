@@ -11,21 +11,30 @@ from keras import layers
 
 
 def bottleneck(
-    x: keras.KerasTensor, width: int, stride: int = 1, *, name: str
+    x: keras.KerasTensor,
+    width: int,
+    stride: int = 1,
+    groups: int = 1,
+    base: int = 64,
+    *,
+    name: str,
 ) -> keras.KerasTensor:
     """56x56x64 -> 56x56x256 at `layer1.0`, the first of 16 uses."""
     in_channels = x.shape[-1]
-    expanded = width * 4
-    y = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_conv1")(x)
+    inner = width * base // 64 * groups
+    expanded = 4 * width
+    y = layers.Conv2D(inner, 1, use_bias=False, name=f"{name}_conv1")(x)
     y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn1")(y)
     y = layers.ReLU(name=f"{name}_relu_1")(y)
     y = layers.ZeroPadding2D(1, name=f"{name}_conv2_pad")(y)
-    y = layers.Conv2D(width, 3, strides=stride, use_bias=False, name=f"{name}_conv2")(y)
+    y = layers.Conv2D(
+        inner, 3, strides=stride, groups=groups, use_bias=False, name=f"{name}_conv2"
+    )(y)
     y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn2")(y)
     y = layers.ReLU(name=f"{name}_relu_2")(y)
     y = layers.Conv2D(expanded, 1, use_bias=False, name=f"{name}_conv3")(y)
     y = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn3")(y)
-    if in_channels != expanded:
+    if stride != 1 or in_channels != expanded:
         x = layers.Conv2D(
             expanded, 1, strides=stride, use_bias=False, name=f"{name}_downsample_0"
         )(x)

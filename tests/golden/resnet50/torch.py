@@ -14,17 +14,27 @@ from torch import Tensor, nn
 class Bottleneck(nn.Module):
     """64x56x56 -> 256x56x56 at `layer1.0`, the first of 16 uses."""
 
-    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        width: int,
+        stride: int = 1,
+        groups: int = 1,
+        base: int = 64,
+    ) -> None:
         super().__init__()
-        expanded = width * 4
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
-        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width, eps=1e-5, momentum=0.1)
-        self.conv3 = nn.Conv2d(width, expanded, 1, bias=False)
+        inner = width * base // 64 * groups
+        expanded = 4 * width
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner, eps=1e-5, momentum=0.1)
+        self.conv2 = nn.Conv2d(
+            inner, inner, 3, stride=stride, padding=1, groups=groups, bias=False
+        )
+        self.bn2 = nn.BatchNorm2d(inner, eps=1e-5, momentum=0.1)
+        self.conv3 = nn.Conv2d(inner, expanded, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(expanded, eps=1e-5, momentum=0.1)
         self.downsample: nn.Sequential | None = None
-        if in_channels != expanded:
+        if stride != 1 or in_channels != expanded:
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, expanded, 1, stride=stride, bias=False),
                 nn.BatchNorm2d(expanded, eps=1e-5, momentum=0.1),

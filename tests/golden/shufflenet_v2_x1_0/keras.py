@@ -71,8 +71,8 @@ def downsampling_unit(
     )(right)
     right = layers.ReLU(name=f"{name}_branch2_2")(right)
     right = layers.ZeroPadding2D(1, name=f"{name}_branch2_3_pad")(right)
-    right = layers.DepthwiseConv2D(
-        3, strides=2, use_bias=False, name=f"{name}_branch2_3"
+    right = layers.Conv2D(
+        width, 3, strides=2, groups=width, use_bias=False, name=f"{name}_branch2_3"
     )(right)
     right = layers.BatchNormalization(
         momentum=0.9, epsilon=1e-5, name=f"{name}_branch2_4"

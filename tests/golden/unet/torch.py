@@ -30,7 +30,7 @@ class Up(nn.Module):
     def __init__(self, x_channels: int, bridge_channels: int) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(x_channels, bridge_channels, 2, stride=2)
-        self.merge = DoubleConv(x_channels, bridge_channels)
+        self.merge = DoubleConv(bridge_channels + bridge_channels, bridge_channels)
 
     def forward(self, x: Tensor, bridge: Tensor) -> Tensor:
         raised = self.up(x)

@@ -12,57 +12,51 @@ from keras import layers
 
 def reduction(
     x: keras.KerasTensor,
-    width: int,
-    sepconv_channels: int,
-    relu_first: bool = False,
+    widths: int | tuple[int, ...],
+    relu_first: bool = True,
     *,
     name: str,
 ) -> keras.KerasTensor:
     """147x147x64 -> 74x74x128 at `block2`, the first of 4 uses."""
     shortcut = layers.Conv2D(
-        width, 1, strides=2, use_bias=False, name=f"{name}_shortcut"
+        widths[-1], 1, strides=2, use_bias=False, name=f"{name}_shortcut"
     )(x)
     shortcut = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, name=f"{name}_shortcut_bn"
     )(shortcut)
-    if relu_first:
-        x = layers.ReLU(name=f"{name}_sepconv1_act")(x)
-    y = layers.SeparableConv2D(
-        sepconv_channels, 3, padding="same", use_bias=False, name=f"{name}_sepconv1"
-    )(x)
-    y = layers.BatchNormalization(
-        momentum=0.99, epsilon=0.001, name=f"{name}_sepconv1_bn"
-    )(y)
-    y = layers.ReLU(name=f"{name}_sepconv2_act")(y)
-    y = layers.SeparableConv2D(
-        width, 3, padding="same", use_bias=False, name=f"{name}_sepconv2"
-    )(y)
-    y = layers.BatchNormalization(
-        momentum=0.99, epsilon=0.001, name=f"{name}_sepconv2_bn"
-    )(y)
-    pool = layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(y)
+    for i, width in enumerate(widths, 1):
+        if relu_first or i > 1:
+            x = layers.ReLU(name=f"{name}_sepconv{i}_act")(x)
+        x = layers.SeparableConv2D(
+            width, 3, padding="same", use_bias=False, name=f"{name}_sepconv{i}"
+        )(x)
+        x = layers.BatchNormalization(
+            momentum=0.99, epsilon=0.001, name=f"{name}_sepconv{i}_bn"
+        )(x)
+    pool = layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(x)
     return layers.Add(name=f"{name}_add_1")([pool, shortcut])
 
 
 def middle(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """19x19x728 -> 19x19x728 at `block5`, the first of 8 uses."""
+    in_channels = x.shape[-1]
     y = layers.ReLU(name=f"{name}_sepconv1_act")(x)  # 19x19x728
     y = layers.SeparableConv2D(
-        728, 3, padding="same", use_bias=False, name=f"{name}_sepconv1"
+        in_channels, 3, padding="same", use_bias=False, name=f"{name}_sepconv1"
     )(y)
     y = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, name=f"{name}_sepconv1_bn"
     )(y)
     y = layers.ReLU(name=f"{name}_sepconv2_act")(y)  # 19x19x728
     y = layers.SeparableConv2D(
-        728, 3, padding="same", use_bias=False, name=f"{name}_sepconv2"
+        in_channels, 3, padding="same", use_bias=False, name=f"{name}_sepconv2"
     )(y)
     y = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, name=f"{name}_sepconv2_bn"
     )(y)
     y = layers.ReLU(name=f"{name}_sepconv3_act")(y)  # 19x19x728
     y = layers.SeparableConv2D(
-        728, 3, padding="same", use_bias=False, name=f"{name}_sepconv3"
+        in_channels, 3, padding="same", use_bias=False, name=f"{name}_sepconv3"
     )(y)
     y = layers.BatchNormalization(
         momentum=0.99, epsilon=0.001, name=f"{name}_sepconv3_bn"
@@ -87,12 +81,12 @@ def xception(classes: int = 1000) -> keras.Model:
         name="block1_conv2_bn",
     )(x)
     x = layers.ReLU(name="block1_conv2_act")(x)  # 147x147x64
-    x = reduction(x, 128, 128, name="block2")  # 74x74x128
-    x = reduction(x, 256, 256, relu_first=True, name="block3")  # 37x37x256
-    x = reduction(x, 728, 728, relu_first=True, name="block4")  # 19x19x728
-    for i in range(8):
-        x = middle(x, name=f"block{i + 5}")  # 19x19x728
-    x = reduction(x, 1024, 728, relu_first=True, name="block13")  # 10x10x1024
+    x = reduction(x, 128, relu_first=False, name="block2")  # 74x74x128
+    x = reduction(x, 256, name="block3")  # 37x37x256
+    x = reduction(x, 728, name="block4")  # 19x19x728
+    for i in range(5, 13):
+        x = middle(x, name=f"block{i}")  # 19x19x728
+    x = reduction(x, (728, 1024), name="block13")  # 10x10x1024
     x = layers.SeparableConv2D(
         1536, 3, padding="same", use_bias=False, name="block14_sepconv1"
     )(x)

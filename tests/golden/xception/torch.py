@@ -77,49 +77,58 @@ class Reduction(nn.Module):
     """64x147x147 -> 128x74x74 at `block2`, the first of 4 uses."""
 
     def __init__(
-        self, in_channels: int, width: int, sepconv_size: int, relu_first: bool = False
+        self, in_channels: int, widths: int | tuple[int, ...], relu_first: bool = True
     ) -> None:
         super().__init__()
-        self.shortcut = nn.Conv2d(in_channels, width, 1, stride=2, bias=False)
-        self.shortcut_bn = nn.BatchNorm2d(width, eps=0.001, momentum=0.01)
-        self.sepconv1_act: nn.ReLU | None = None
-        if relu_first:
-            self.sepconv1_act = nn.ReLU()
-        self.sepconv1 = SeparableConv2d(
-            in_channels, sepconv_size, 3, padding="same", bias=False
-        )
-        self.sepconv1_bn = nn.BatchNorm2d(sepconv_size, eps=0.001, momentum=0.01)
-        self.sepconv2_act = nn.ReLU()
-        self.sepconv2 = SeparableConv2d(
-            sepconv_size, width, 3, padding="same", bias=False
-        )
-        self.sepconv2_bn = nn.BatchNorm2d(width, eps=0.001, momentum=0.01)
+        self.relu_first = relu_first
+        self.widths = widths
+        self.shortcut = nn.Conv2d(in_channels, widths[-1], 1, stride=2, bias=False)
+        self.shortcut_bn = nn.BatchNorm2d(widths[-1], eps=0.001, momentum=0.01)
+        channels = in_channels
+        for i, width in enumerate(widths, 1):
+            if relu_first or i > 1:
+                self.add_module(f"sepconv{i}_act", nn.ReLU())
+            self.add_module(
+                f"sepconv{i}",
+                SeparableConv2d(channels, width, 3, padding="same", bias=False),
+            )
+            self.add_module(
+                f"sepconv{i}_bn",
+                nn.BatchNorm2d(width, eps=0.001, momentum=0.01),
+            )
+            channels = width
         self.pool = SameMaxPool2d(3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.shortcut_bn(self.shortcut(x))
-        if self.sepconv1_act is not None:
-            x = self.sepconv1_act(x)
-        y = self.sepconv2_act(self.sepconv1_bn(self.sepconv1(x)))
-        y = self.sepconv2_bn(self.sepconv2(y))
-        pool = self.pool(y)
+        for i, width in enumerate(self.widths, 1):
+            if self.relu_first or i > 1:
+                x = getattr(self, f"sepconv{i}_act")(x)
+            x = getattr(self, f"sepconv{i}_bn")(getattr(self, f"sepconv{i}")(x))
+        pool = self.pool(x)
         return pool + shortcut
 
 
 class Middle(nn.Module):
     """728x19x19 -> 728x19x19 at `block5`, the first of 8 uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.sepconv1_act = nn.ReLU()
-        self.sepconv1 = SeparableConv2d(728, 728, 3, padding="same", bias=False)
-        self.sepconv1_bn = nn.BatchNorm2d(728, eps=0.001, momentum=0.01)
+        self.sepconv1 = SeparableConv2d(
+            in_channels, in_channels, 3, padding="same", bias=False
+        )
+        self.sepconv1_bn = nn.BatchNorm2d(in_channels, eps=0.001, momentum=0.01)
         self.sepconv2_act = nn.ReLU()
-        self.sepconv2 = SeparableConv2d(728, 728, 3, padding="same", bias=False)
-        self.sepconv2_bn = nn.BatchNorm2d(728, eps=0.001, momentum=0.01)
+        self.sepconv2 = SeparableConv2d(
+            in_channels, in_channels, 3, padding="same", bias=False
+        )
+        self.sepconv2_bn = nn.BatchNorm2d(in_channels, eps=0.001, momentum=0.01)
         self.sepconv3_act = nn.ReLU()
-        self.sepconv3 = SeparableConv2d(728, 728, 3, padding="same", bias=False)
-        self.sepconv3_bn = nn.BatchNorm2d(728, eps=0.001, momentum=0.01)
+        self.sepconv3 = SeparableConv2d(
+            in_channels, in_channels, 3, padding="same", bias=False
+        )
+        self.sepconv3_bn = nn.BatchNorm2d(in_channels, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.sepconv1_act(x)  # 728x19x19
@@ -144,12 +153,12 @@ class Xception(nn.Module):
                 conv2_act=nn.ReLU(),
             ),
         )
-        self.block2 = Reduction(64, 128, 128)
-        self.block3 = Reduction(128, 256, 256, relu_first=True)
-        self.block4 = Reduction(256, 728, 728, relu_first=True)
-        for i in range(8):
-            self.add_module(f"block{i + 5}", Middle())
-        self.block13 = Reduction(728, 1024, 728, relu_first=True)
+        self.block2 = Reduction(64, 128, relu_first=False)
+        self.block3 = Reduction(128, 256)
+        self.block4 = Reduction(256, 728)
+        for i in range(5, 13):
+            self.add_module(f"block{i}", Middle(728))
+        self.block13 = Reduction(728, (728, 1024))
         self.block14 = nn.Sequential(
             OrderedDict(
                 sepconv1=SeparableConv2d(1024, 1536, 3, padding="same", bias=False),
@@ -173,8 +182,8 @@ class Xception(nn.Module):
         x = self.block2(x)  # 128x74x74
         x = self.block3(x)  # 256x37x37
         x = self.block4(x)  # 728x19x19
-        for i in range(8):
-            x = getattr(self, f"block{i + 5}")(x)  # 728x19x19
+        for i in range(5, 13):
+            x = getattr(self, f"block{i}")(x)  # 728x19x19
         x = self.block13(x)  # 1024x10x10
         x = self.block14(x)  # 2048x10x10
         x = self.avg_pool(x)  # 2048x1x1
