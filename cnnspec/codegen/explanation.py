@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -246,23 +247,24 @@ class Names:
         ]
         for place in range(min(map(len, bound))):
             options = [self.value_channels.get((use, values[place])) for use, values in enumerate(bound)]
-            known = {text(one.expression): one for one in options if one is not None}
+            known = {one.text: one for one in options if one is not None}
             if len(known) == 1 and None not in options:
                 found |= known
         return list(found.values())
 
     def _holds(self, made: Translated, values: Values, body: Body) -> bool:
+        names = made.names
         for context, value in values.items():
             try:
-                found = made.evaluate(self.environment(context, body))
+                found = made.evaluate(self.environment(context, body, names))
             except (NameError, TypeError, ValueError, ArithmeticError, IndexError):
                 return False
             if not _same(found, value):
                 return False
         return True
 
-    def environment(self, context: int, body: Body) -> dict[str, Any]:
-        """The values of all names of the constructor in a context of one of its bodies."""
+    def environment(self, context: int, body: Body, names: Container[str] | None = None) -> dict[str, Any]:
+        """The values of the constructor's names, or of some of them, in a context of one of its bodies."""
         turns: dict[str, Any] = {}
         while body.outer is not None:
             if body.turn is not None and body.loop is not None:
@@ -275,7 +277,12 @@ class Names:
                     if (id(body), context) in has:
                         turns.setdefault(name, has[id(body), context])
             context, body = body.parent[context], body.outer
-        known = {name: has[context] for name, has in {**self.arguments, **self.implicit}.items() if context in has}
+        known = {
+            name: has[context]
+            for some in (self.arguments, self.implicit)
+            for name, has in some.items()
+            if context in has and (names is None or name in names)
+        }
         return known | turns
 
     def turn_variables(self, loop: tree.For) -> dict[str, str]:
@@ -332,7 +339,7 @@ class Names:
                 self.use(name)
             if name in self.carried:
                 self.carried_used.add(name)
-        return text(made.expression)
+        return made.text
 
     def given(self, values: Values) -> str | None:
         """The parameter that has these values, if there is one."""
@@ -464,7 +471,7 @@ class Names:
         if self.model:
             raise Differ("a model takes only its own parameters")
         name = self.fresh(safe(hint))
-        common = max(values.values(), key=lambda value: sum(other == value for other in values.values()))
+        (common, _), *_ = Counter(values.values()).most_common(1)
         self.used[name] = {i: values.get(i, common) for i in range(len(self.uses))}
         return name
 

@@ -11,6 +11,7 @@ checked against every use, so the code computes for each of them exactly what th
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -31,7 +32,7 @@ from cnnspec.codegen.source import Source
 from cnnspec.codegen.translation import Constants, Translated, Untranslatable, negated, text
 from cnnspec.codegen.variables import Closed, Flow
 from cnnspec.diagnostics import Span
-from cnnspec.graph import Graph, Node, Plain, Scope
+from cnnspec.graph import Graph, Node, Plain, Scope, walk
 from cnnspec.shapes import Dim, Shape, show
 from cnnspec.syntax import tree
 
@@ -94,6 +95,14 @@ class _Carry:
     last: dict[int, Translated | None] = field(default_factory=dict)
 
 
+def _scopes(body: Iterable[Piece]) -> Iterator[Piece]:
+    """The scopes in a body, those inside others too."""
+    for piece in body:
+        if piece.kind == "scope":
+            yield piece
+        yield from _scopes(itertools.chain(piece.body, *piece.turns))
+
+
 def _everything(body: Body) -> Iterator[tuple[Slot, int, Piece]]:
     """The layers, scopes and loops in a body and in its branches, each with its slot and context."""
     for slot in body.slots:
@@ -119,6 +128,8 @@ class _Planner:
         self.source = Source.of(models[0])
         self.carries: list[_Carry] = []
         """Numbers that loops take from turn to turn."""
+        self.equal: set[tuple[int, str]] = set()
+        """The uses in probes that are as in the model itself."""
         self.around: dict[tuple[int, str], Scope] = {}
         """The use of a block that each group is in."""
         self.carried = carried
@@ -135,9 +146,10 @@ class _Planner:
         self.aligner = Aligner(graphs, dialect, self.is_routine, self.source)
 
     def run(self) -> Plan:
+        known = {piece.path: piece for piece in _scopes(self.roots[0].body)}
         for number, root in enumerate(self.roots):
             assert root.scope is not None
-            self._collect(number, root.body, root.scope)
+            self._collect(number, root.body, root.scope, known if 0 < number < self.models else {})
         model_name = self.dialect.model_name(self.graphs[0].name)
         self.names_taken = {model_name, *self.dialect.helpers}
         definitions = [uses[0][1] for uses in self.instances.values() if self.is_routine(uses[0][1])]
@@ -150,17 +162,41 @@ class _Planner:
             raise
         return Plan(self.graphs[0], self.order, model, self.carried)
 
-    def _collect(self, graph: int, body: Iterable[Piece], around: Scope) -> None:
+    def _collect(self, graph: int, body: Iterable[Piece], around: Scope, known: Mapping[str, Piece]) -> None:
+        """Find the uses of blocks and groups, but for those of probes that are as in the model itself."""
         for piece in body:
             inner = around
             if piece.kind == "scope":
+                if piece.definition and piece.path in known and self._equal(graph, piece, known[piece.path]):
+                    self.equal.add((graph, piece.path))
+                    continue
                 self.instances.setdefault(self._definition(piece), []).append((graph, piece))
                 self.around[graph, piece.path] = around
                 if piece.scope is not None and piece.definition:
                     inner = piece.scope
-            self._collect(graph, piece.body, inner)
+            self._collect(graph, piece.body, inner, known)
             for turn in piece.turns:
-                self._collect(graph, turn, inner)
+                self._collect(graph, turn, inner, known)
+
+    def _equal(self, graph: int, piece: Piece, known: Piece) -> bool:
+        """Whether a use in a probe is that of the model itself, with the same shapes, layers and values."""
+        assert piece.scope is not None
+        if known.scope is None or piece.inputs != known.inputs or piece.scope.arguments != known.scope.arguments:
+            return False
+        here, there = self.graphs[graph].values, self.graphs[0].values
+        if any(here[value] != there[value] for value in piece.inputs):
+            return False
+        return all(
+            one is not None
+            and other is not None
+            and (one.path, one.inputs, one.outputs) == (other.path, other.inputs, other.outputs)
+            and (one.layer is other.layer or one.layer == other.layer)
+            for one, other in itertools.zip_longest(walk(piece.scope), walk(known.scope))
+        )
+
+    def _use(self, graph: int, piece: Piece) -> tuple[int, str]:
+        """What identifies a use, or the equal one of the model itself."""
+        return (0 if (graph, piece.path) in self.equal else graph), piece.path
 
     @staticmethod
     def _definition(piece: Piece) -> object:
@@ -198,9 +234,9 @@ class _Planner:
                 self.order.append(routine)
                 for number, use in routine.uses:
                     self.owner[number, use.path] = routine
-        if (graph, piece.path) not in self.owner:
+        if self._use(graph, piece) not in self.owner:
             raise Differ("a drawn use that the definition of its block does not serve")
-        return self.owner[graph, piece.path]
+        return self.owner[self._use(graph, piece)]
 
     def _unique(self, name: str) -> str:
         number, result = 2, name
@@ -227,6 +263,8 @@ class _Planner:
 
     def _together(self, uses: list[tuple[int, Piece]]) -> list[Routine]:
         """The definitions of a block: one for all uses, for those of each structure, or for those that are equal."""
+        if not self.dialect.value_class:
+            uses = self._named_alike(uses)
         try:
             return [self._routine("", uses)]
         except Differ:
@@ -242,6 +280,27 @@ class _Planner:
                     return [routine for group in groups.values() for routine in self._together(group)]
             self._write_out_loops(uses)
             raise
+
+    def _named_alike(self, uses: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
+        """The uses without those drawn ones in which a layer is named by another kind, `relu_1`, than the spec's own."""
+        kinds: dict[Span, set[str]] = {}
+
+        def unnamed(piece: Piece) -> Iterator[tuple[Span, str]]:
+            if piece.node is not None and not piece.named and not piece.label.isdigit():
+                yield piece.node.span, piece.node.layer.kind
+            for part in itertools.chain(piece.body, *piece.turns):
+                if not part.definition:
+                    yield from unnamed(part)
+
+        for graph, use in uses:
+            if graph < self.models:
+                for span, kind in unnamed(use):
+                    kinds.setdefault(span, set()).add(kind)
+        return [
+            (graph, use)
+            for graph, use in uses
+            if graph < self.models or all(kind in kinds.get(span, {kind}) for span, kind in unnamed(use))
+        ]
 
     def _with_draws(self, own: list[tuple[int, Piece]], drawn: list[tuple[int, Piece]]) -> list[Routine]:
         """The definitions of a block for its own uses, and of the drawn ones those that they can serve as well."""
@@ -551,7 +610,7 @@ class _Planner:
             if all(node.sources.get(name) == span for node in nodes)
         }
         known = [self._channels_read(slot, body, n, names, flow) for n in range(len(nodes[0].inputs))]
-        options = list({text(one.expression): one for some in known for one in some}.values())
+        options = list({one.text: one for some in known for one in some}.values())
         if len(options) > 1 and len(nodes[0].inputs) == 1:
             sizes = {c: self._channels(body, c, piece.inputs[0]) for c, piece in slot.pieces.items()}
             if names.channels(options, sizes, body) is None:
@@ -587,7 +646,7 @@ class _Planner:
                 continue
             names.carried[name] = {(id(inner), c): size for c, size in sizes.items()}
             starts = {
-                text(one.expression): one
+                one.text: one
                 for c, value in begun.items()
                 if (one := names.value_channels.get((flow.use_of(inner, c), value))) is not None
             }
@@ -650,11 +709,11 @@ class _Planner:
             values[last] = names.carried[carry.name][id(inner), context]
             one = names.value_channels.get((flow.use_of(inner, last), value))
             if one is not None:
-                options.setdefault(text(one.expression), one)
+                options.setdefault(one.text, one)
         for context, one in carry.last.items():
             values[context] = names.carried[carry.name][id(carry.outer), inner.parent[context]]
             if one is not None:
-                options.setdefault(text(one.expression), one)
+                options.setdefault(one.text, one)
         loop = self.source.loops.get(inner.loop) if inner.loop is not None else None
         with names.turns(loop, carry.variables) if loop is not None and carry.variables else nullcontext():
             made = names.channels(list(options.values()), values, inner)
@@ -714,7 +773,7 @@ class _Planner:
             if position < len(piece.inputs):
                 one = names.value_channels.get((flow.use_of(body, context), piece.inputs[position]))
                 if one is not None:
-                    found.setdefault(text(one.expression), one)
+                    found.setdefault(one.text, one)
         return list(found.values())
 
     def _written(self, node: Node) -> str:
@@ -750,7 +809,7 @@ class _Planner:
             raise Differ("other definitions in other uses")
         step.routine = routine = next(iter(routines.values()))
         for parameter in routine.parameters:
-            values = {c: parameter.values[body.graph[c], piece.path] for c, piece in slot.pieces.items()}
+            values = {c: parameter.values[self._use(body.graph[c], piece)] for c, piece in slot.pieces.items()}
             if parameter.sizes:
                 values = {c: Sizes.of(value) for c, value in values.items()}
             written = self._argument(values, slot, body, names, parameter, flow)

@@ -71,15 +71,25 @@ class Translated:
 
     expression: ast.expr
     locals: dict[str, ast.expr] = field(default_factory=dict)
+    _text: str = ""
+    _codes: list[tuple[list[str], CodeType]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Its source."""
+        self._text = self._text or text(self.expression)
+        return self._text
 
     def evaluate(self, names: Mapping[str, Any]) -> Any:
-        """The value, given those of the other names.  Raises whatever the expression does."""
+        """The value that its text has, given those of the other names.  Raises whatever the expression does."""
+        if not self._codes:
+            written = [(name.split(", "), text(e)) for name, e in self.locals.items()]
+            self._codes = [(targets, _compiled(one)) for targets, one in [*written, ([], self.text)]]
         known = dict(names)
-        for name, expression in self.locals.items():
-            value = _value(expression, known)
-            several = name.split(", ")
-            known |= zip(several, value, strict=True) if len(several) > 1 else {name: value}
-        return _value(self.expression, known)
+        for targets, code in self._codes[:-1]:
+            value = eval(code, _ENVIRONMENT, known)
+            known |= zip(targets, value, strict=True) if len(targets) > 1 else {targets[0]: value}
+        return eval(self._codes[-1][1], _ENVIRONMENT, known)
 
     def elements(self) -> list[Translated]:
         """The expressions in a list or tuple that is written out, and in those inside it; itself, if it is no such."""
@@ -103,11 +113,6 @@ def _elements(e: ast.expr) -> list[ast.expr]:
         case ast.BinOp(op=ast.Mult(), left=ast.List() as repeated):
             return _elements(repeated)
     return [e]
-
-
-def _value(expression: ast.expr, names: Mapping[str, Any]) -> Any:
-    """What the text gives that will be written."""
-    return eval(_compiled(text(expression)), _ENVIRONMENT, names)
 
 
 @lru_cache(maxsize=10_000)
