@@ -152,7 +152,7 @@ def _other_values(value: Any) -> list[Any]:
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return []
     if isinstance(value, int):
-        return [value + 1, 2 * value + 3, 3 * value + 8, *_extremes(value)]
+        return [value + 1, 3 * value + 8, *_extremes(value)]
     return [value / 2, value / 3, value / 7]
 
 

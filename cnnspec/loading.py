@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cnnspec import zoo
 from cnnspec.diagnostics import Diagnostic, Span, SpecError, nearest
 from cnnspec.syntax import tree
-from cnnspec.syntax.parse import parse
+from cnnspec.syntax.parse import parse_once
 
 LARGEST_FILE = 64 * 2**20
 
@@ -110,7 +110,7 @@ def _failure(code: str, message: str, name: str, help: str, line: int = 1) -> Sp
 def parse_all(spec: Spec) -> Parsed:
     """Parse a spec and, one after another, every file it uses; raises `SpecError` with what is wrong in all of them."""
     sources = {spec.name: spec.text}
-    files = [parse(spec.text, spec.name)]
+    files = [parse_once(spec.text, spec.name)]
     waiting = [(files[0], spec.folder)]
     seen = set() if spec.folder is None else {(spec.folder / Path(spec.name).name).resolve()}
     wrong: list[Diagnostic] = []
@@ -123,7 +123,7 @@ def parse_all(spec: Spec) -> Parsed:
                     continue
                 seen.add(path.resolve())
                 sources[name] = _read_used(path, name, use)
-                files.append(parse(sources[name], name))
+                files.append(parse_once(sources[name], name))
                 waiting.append((files[-1], path.parent))
             except SpecError as error:
                 wrong += error.diagnostics

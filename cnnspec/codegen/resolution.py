@@ -259,11 +259,12 @@ def _argument(
     first = arguments[0]
     if any(argument.name != first.name for argument in arguments):
         raise Differ("other arguments in other uses")
+    values = {c: argument.value for c, argument in zip(contexts, arguments, strict=True)}
     if first.default is not REQUIRED and all(
         type(argument.value) is type(argument.default) and argument.value == argument.default for argument in arguments
     ):
-        return None
-    values = {c: argument.value for c, argument in zip(contexts, arguments, strict=True)}
+        translated = names.translate(sources, values, body)
+        return None if translated is None or is_literal(translated) else (first.name, translated)
     return first.name, resolve(values, body, names, hint, sources)
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Graph
 from cnnspec.syntax import tree
-from cnnspec.syntax.parse import parse
+from cnnspec.syntax.parse import parse_once
 from cnnspec.syntax.walk import parts
 
 
@@ -128,12 +128,7 @@ def inside(span: Span, outer: Span) -> bool:
 
 def files_of(sources: Iterable[tuple[str, str]]) -> list[tree.File]:
     """The syntax trees of files, given their names and texts; raises `SpecError`."""
-    return [_parsed(text, name) for name, text in sources]
-
-
-@lru_cache(maxsize=16)
-def _parsed(text: str, name: str) -> tree.File:
-    return parse(text, name)
+    return [parse_once(text, name) for name, text in sources]
 
 
 @lru_cache(maxsize=4)

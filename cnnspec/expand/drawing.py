@@ -8,7 +8,7 @@ specs have equal draws.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,8 +26,12 @@ from cnnspec.syntax.walk import parts
 LABEL = "block"
 """The path of a drawn use in its graph."""
 ENOUGH = 12
-"""Draws of a block that are kept, besides those that take a side of a condition which no other has taken."""
-MOST_TRIES = 60
+"""Draws of a block that are kept, besides those that meet a condition with arguments that few others have there."""
+SEVERAL = 3
+"""Values that every argument shall have had on each side of each condition."""
+MOST_TRIES = 100
+MOST_USELESS = 20
+"""Draws in a row that bring nothing new, after which there are enough."""
 LARGEST_DRAWN = 4096
 """Numbers larger than this stay as they are: nothing is learned from a block of a million channels."""
 ACTIVATIONS = ("relu", "relu6", "silu", "hard_swish", "tanh", "sigmoid", "hard_sigmoid")
@@ -157,6 +161,8 @@ class _Drawing:
         self.sources = sources
         self.numbers = numbers
         self.truths = truths
+        self.met: dict[tuple[Span, bool, str], set[str]] = {}
+        """The values of each argument with which each side of each condition was met."""
         self.graphs: list[Graph] = []
         self.drawn: list[BlockUse] = []
         self.uses_inside: dict[str, list[BlockUse]] = {}
@@ -169,23 +175,22 @@ class _Drawing:
                     self.pool[name].append(given.value)
 
     def run(self) -> None:
-        wanted = [(span, truth) for span in conditions(self.definition) for truth in (True, False)]
-        kept = 0
+        wanted = {(span, truth) for span in conditions(self.definition) for truth in (True, False)}
+        useless = 0
         for tried in range(MOST_TRIES):
-            lacking = any(side not in self.truths for side in wanted)
-            if kept >= ENOUGH and not lacking:
+            if len(self.graphs) >= ENOUGH and (useless >= MOST_USELESS or self.complete(wanted)):
                 break
-            if tried >= MOST_TRIES // 2 and kept >= ENOUGH and tried % 2:
-                continue
+            useless += 1
             use = self.draw(tried)
             found = expand_use(self.definitions, use, self.sources)
             if found is None:
                 continue
             graph, expander = found
-            new = expander.truths - self.truths
-            if kept < ENOUGH or any(side in new for side in wanted):
-                kept += 1
+            met = wanted & expander.truths
+            if len(self.graphs) < ENOUGH or self.adds(met, use):
+                useless = 0
                 self.truths |= expander.truths
+                self.note(met, use)
                 self.graphs.append(graph)
                 self.drawn.append(use)
                 self.uses.append(use)
@@ -193,6 +198,24 @@ class _Drawing:
                     if name != self.definition.name.text:
                         self.uses_inside.setdefault(name, []).extend(some)
             self.results += [graph.values[port.value] for port in graph.outputs]
+
+    def complete(self, wanted: Iterable[tuple[Span, bool]]) -> bool:
+        """Whether each side of each condition was met, with several values of every argument."""
+        names = {name for name, pool in self.pool.items() if pool}
+        return all(len(self.met.get((*side, name), ())) >= SEVERAL for side in wanted for name in names)
+
+    def adds(self, met: Iterable[tuple[Span, bool]], use: BlockUse) -> bool:
+        """Whether a use meets a side of a condition with an argument that few others have had there."""
+        return any(
+            len(known := self.met.get((*side, name), set())) < SEVERAL and repr(given.value) not in known
+            for side in met
+            for name, given in use.what.arguments.items()
+        )
+
+    def note(self, met: Iterable[tuple[Span, bool]], use: BlockUse) -> None:
+        for side in met:
+            for name, given in use.what.arguments.items():
+                self.met.setdefault((*side, name), set()).add(repr(given.value))
 
     def draw(self, number: int) -> BlockUse:
         """A use with other arguments: of every parameter in turn, and of others by chance."""

@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
@@ -88,6 +88,12 @@ def parse(text: str, name: str) -> File:
     """
     tree: File = _run(text.removeprefix("\ufeff"), name, "file")
     return tree
+
+
+@lru_cache(maxsize=32)
+def parse_once(text: str, name: str) -> File:
+    """What `parse` gives, kept for when the same file is asked for again: trees are never changed."""
+    return parse(text, name)
 
 
 def parse_expression(text: str, name: str) -> Expression:

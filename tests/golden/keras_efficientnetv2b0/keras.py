@@ -71,6 +71,7 @@ def fused_mb_conv(
         y = layers.Conv2D(
             filters,
             3,
+            strides=stride,
             padding="same",
             use_bias=False,
             kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT,

@@ -119,8 +119,8 @@ class FusedMBConv(nn.Module):
             )
             self.project_bn = norm(filters)
         else:
-            self.project_conv = nn.Conv2d(
-                in_channels, filters, 3, padding="same", bias=False
+            self.project_conv = SameConv2d(
+                in_channels, filters, 3, stride=stride, bias=False
             )
             self.project_bn = norm(filters)
             self.project_activation = nn.SiLU()
