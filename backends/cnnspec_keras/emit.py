@@ -227,13 +227,14 @@ class _Function:
     def _docstring(self) -> str:
         own = [use for graph, use in self.routine.uses if graph == 0]
         if not own:
-            return "Not used with this network's numbers."
+            return self.routine.described("Not used with this network's numbers.")
         first = own[0]
         values = self.file.plan.graph.values
         shapes = (
             f"{', '.join(show(values[v]) for v in first.inputs)} -> {', '.join(show(values[v]) for v in first.outputs)}"
         )
-        return f"{shapes} at `{first.path}`{f', the first of {len(own)} uses' if len(own) > 1 else ''}."
+        used = f"at `{first.path}`, the first of {len(own)} uses" if len(own) > 1 else f"at `{first.path}`"
+        return self.routine.described(f"{shapes} {used}.")
 
     def _model(self, writer: Writer) -> None:
         graph = self.file.plan.graph

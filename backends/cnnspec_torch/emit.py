@@ -340,10 +340,10 @@ class _Class:
             return f"{graph.name}: {shapes} -> {results}."
         count = sum(graph == 0 for graph, _ in self.routine.uses)
         if not count:
-            return "Not used with this network's numbers."
+            return self.routine.described("Not used with this network's numbers.")
         first = next(piece.path for graph, piece in self.routine.uses if graph == 0)
         used = f"at `{first}`" if count == 1 else f"at `{first}`, the first of {count} uses"
-        return f"{self.routine.example} {used}."
+        return self.routine.described(f"{self.routine.example} {used}.")
 
     def _result_type(self) -> str:
         if self.model:

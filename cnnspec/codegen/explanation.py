@@ -60,6 +60,10 @@ class Names:
         """The channels of values, by use and value."""
         self.carried: dict[str, dict[tuple[int, int], Any]] = {}
         """Numbers that loops take from turn to turn, by the loop's body and the context."""
+        self.asked: Span | None = None
+        """The expression of the spec that is being explained."""
+        self.stand_ins: dict[str, Span | None] = {}
+        """The parameters that the spec does not have, with what it has in their place."""
         self.carried_used: set[str] = set()
         """Those that something reads."""
         self.translated_tests: list[Translated] = []
@@ -471,6 +475,7 @@ class Names:
         if self.model:
             raise Differ("a model takes only its own parameters")
         name = self.fresh(safe(hint))
+        self.stand_ins[name] = self.asked
         (common, _), *_ = Counter(values.values()).most_common(1)
         self.used[name] = {i: values.get(i, common) for i in range(len(self.uses))}
         return name

@@ -31,4 +31,7 @@ def header(planned: Plan, show: Callable[[Shape], str], axes: str) -> str:
     ]
     if fixed:
         lines.append(f"Compiled with {', '.join(fixed)}")
+    narrow = [routine.name for routine in planned.routines if routine.narrow]
+    if narrow:
+        lines.append(f"Right for this network's uses only: {', '.join(narrow)}")
     return "\n".join(lines)

@@ -305,14 +305,14 @@ class _Planner:
     def _with_draws(self, own: list[tuple[int, Piece]], drawn: list[tuple[int, Piece]]) -> list[Routine]:
         """The definitions of a block for its own uses, and of the drawn ones those that they can serve as well."""
         made = self._together(own)
-        if len(made) > 1:
-            return made
-        for use in drawn:
+        for use in drawn if len(made) == 1 else ():
             try:
                 made = [self._routine("", [*own, use])]
                 own = [*own, use]
             except (Differ, Restart):
                 continue
+        for routine in made:
+            routine.narrow = True
         return made
 
     @staticmethod
@@ -408,7 +408,8 @@ class _Planner:
             sizes = parameter not in names.tuples and all(isinstance(value, tuple) for value in by_use.values())
             spec_name = next((name for name, own in names.parameter_names.items() if own == parameter), "")
             channels_of = input_names.index(sources[parameter]) if parameter in sources else None
-            parameters.append(Parameter(parameter, by_use, default, sizes, spec_name, channels_of))
+            stands_for = self._text(names.stand_ins.get(parameter)) if not spec_name else ""
+            parameters.append(Parameter(parameter, by_use, default, sizes, spec_name, channels_of, stands_for))
         parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
         shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
         shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
@@ -423,7 +424,23 @@ class _Planner:
             f"{shapes_in} -> {shapes_out}",
             read,
             flow.beginnings,
+            self._comment(definition) if definition is not None and not model else "",
         )
+
+    def _text(self, span: Span | None) -> str:
+        """What stands at a place in the spec, on one line."""
+        if span is None:
+            return ""
+        lines = self.graphs[0].sources[span.file].removeprefix("\ufeff").split("\n")[span.line - 1 : span.end_line]
+        lines[-1] = lines[-1][: span.end_column - 1]
+        lines[0] = lines[0][span.column - 1 :]
+        return " ".join(" ".join(lines).split())
+
+    def _comment(self, definition: tree.Definition) -> str:
+        """The comment right above a definition."""
+        lines = self.graphs[0].sources[definition.span.file].removeprefix("\ufeff").split("\n")
+        above = itertools.takewhile(lambda line: line.startswith("#"), reversed(lines[: definition.span.line - 1]))
+        return " ".join(line.lstrip("#").strip() for line in reversed(list(above)))
 
     def _name_repeated(self, steps: Sequence[Step], names: Names) -> None:
         """Give what makes a layer a local name where several blocks are given the same."""
@@ -876,7 +893,7 @@ class _Planner:
             test = translated if ways[0][1] is taken else negated(translated)
             names.translated_tests += names.translations([slot.key[1]])  # type: ignore[list-item]
         else:
-            test = resolve(ways[0][1], body, names, hint)
+            test = resolve(ways[0][1], body, names, hint, [slot.key[1]])  # type: ignore[list-item]
         if translated is None and test in {f"{counter} != 0" for counter in names.open_loops} and ways[1][0].slots:
             # What the first turn makes for the others comes first in the code as well.
             ways.reverse()

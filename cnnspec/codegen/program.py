@@ -31,6 +31,8 @@ class Parameter:
     """The parameter of the spec's block that it is, if it is one."""
     channels_of: int | None = None
     """The input whose channels it is, if it is that."""
+    stands_for: str = ""
+    """What the spec has where this is a parameter of its own, since nothing else could say it."""
 
     @override
     def __str__(self) -> str:
@@ -171,6 +173,16 @@ class Routine:
     """Names for channels that the body uses, with their inputs, where the target reads them from the values."""
     copies: list[tuple[str, str]] = field(default_factory=list)
     """Variables that begin as an input of the model and change: name and input."""
+    comment: str = ""
+    """What the spec says above the block."""
+    narrow: bool = False
+    """Whether some arguments that the spec's block takes are not right here."""
+
+    def described(self, used: str) -> str:
+        """The docstring: what the spec says, where the definition is used, and what it is not."""
+        own = [f"`{p.name}`: `{p.stands_for}`, which the spec computes." for p in self.parameters if p.stands_for]
+        warning = "Right for the uses in this file, not for all arguments that the spec's block takes."
+        return "\n\n".join(filter(None, [self.comment, used, *own, warning if self.narrow else ""]))
 
     @property
     def helpers(self) -> set[str]:

@@ -21,6 +21,7 @@ def resolve(values: Values, body: Body, names: Names, hint: str, sources: Sequen
     ``sources`` are expressions of the spec that may say so, and come first.
     """
     some = next(iter(values.values()))
+    names.asked = next((one for one in sources if isinstance(one, Span)), None)
     translated = names.translate(sources, values, body)
     if translated is not None and not is_literal(translated):
         return translated
@@ -34,7 +35,8 @@ def resolve(values: Values, body: Body, names: Names, hint: str, sources: Sequen
             raise Differ("lists of other lengths")
         inside = [element for one in _translations(sources, names) for element in one.elements()]
         parts = [
-            resolve({c: value[i] for c, value in values.items()}, body, names, hint, inside) for i in range(len(some))
+            resolve({c: value[i] for c, value in values.items()}, body, names, hint, [*inside, *sources])
+            for i in range(len(some))
         ]
         inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
         return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"

@@ -62,7 +62,8 @@ LONGEST = {
     ("resnet50", "torch"): 120,
     ("resnet50", "keras"): 100,
     ("nasnetmobile", "torch"): 400,
-    ("keras/efficientnetv2b0", "torch"): 330,
+    ("keras/efficientnetv2b0", "torch"): 340,
+    ("keras/inceptionresnetv2", "torch"): 335,
 }
 BLOCKS = {
     "resnet50": {"Bottleneck"},

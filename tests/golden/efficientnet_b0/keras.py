@@ -55,7 +55,10 @@ def mb_conv(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """112x112x32 -> 112x112x16 at `features.1.0`, the first of 16 uses."""
+    """Figure 2 of the second paper, left.
+
+    112x112x32 -> 112x112x16 at `features.1.0`, the first of 16 uses.
+    """
     in_channels = x.shape[-1]
     shift = int(expansion > 1)
     residual = stride == 1 and in_channels == filters

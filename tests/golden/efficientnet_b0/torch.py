@@ -65,7 +65,10 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    """32x112x112 -> 16x112x112 at `features.1.0`, the first of 16 uses."""
+    """Figure 2 of the second paper, left.
+
+    32x112x112 -> 16x112x112 at `features.1.0`, the first of 16 uses.
+    """
 
     def __init__(
         self,

@@ -40,7 +40,11 @@ def inception(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """28x28x192 -> 28x28x256 at `inception3a`, the first of 9 uses."""
+    """The arguments are a row of the paper's table 1: "#1x1", "#3x3 reduce",
+    "#3x3", "#5x5 reduce", "#5x5", "pool proj".
+
+    28x28x192 -> 28x28x256 at `inception3a`, the first of 9 uses.
+    """
     branch1 = basic_conv(x, narrow, 1, name=f"{name}_branch1")
     branch2 = basic_conv(x, reduced3, 1, name=f"{name}_branch2_0")
     branch2 = basic_conv(branch2, wide3, 3, pad=1, name=f"{name}_branch2_1")

@@ -34,7 +34,11 @@ class BasicConv(nn.Module):
 
 
 class Inception(nn.Module):
-    """192x28x28 -> 256x28x28 at `inception3a`, the first of 9 uses."""
+    """The arguments are a row of the paper's table 1: "#1x1", "#3x3 reduce",
+    "#3x3", "#5x5 reduce", "#5x5", "pool proj".
+
+    192x28x28 -> 256x28x28 at `inception3a`, the first of 9 uses.
+    """
 
     def __init__(
         self,

@@ -30,7 +30,10 @@ def basic_conv(
 
 
 def inception_a(x: keras.KerasTensor, pooled: int, *, name: str) -> keras.KerasTensor:
-    """35x35x192 -> 35x35x256 at `Mixed_5b`, the first of 3 uses."""
+    """Figure 5: 35x35 maps.
+
+    35x35x192 -> 35x35x256 at `Mixed_5b`, the first of 3 uses.
+    """
     branch1x1 = basic_conv(x, 64, 1, name=f"{name}_branch1x1")  # 35x35x64
     branch5x5_1 = basic_conv(x, 48, 1, name=f"{name}_branch5x5_1")  # 35x35x48
     branch5x5_2 = basic_conv(branch5x5_1, 64, 5, pad=2, name=f"{name}_branch5x5_2")
@@ -50,7 +53,10 @@ def inception_a(x: keras.KerasTensor, pooled: int, *, name: str) -> keras.KerasT
 
 
 def inception_b(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """35x35x288 -> 17x17x768 at `Mixed_6a`."""
+    """Figure 10: from 35x35 to 17x17.
+
+    35x35x288 -> 17x17x768 at `Mixed_6a`.
+    """
     branch3x3 = basic_conv(x, 384, 3, stride=2, name=f"{name}_branch3x3")  # 17x17x384
     branch3x3dbl_1 = basic_conv(x, 64, 1, name=f"{name}_branch3x3dbl_1")  # 35x35x64
     branch3x3dbl_1 = basic_conv(
@@ -64,7 +70,10 @@ def inception_b(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 
 
 def inception_c(x: keras.KerasTensor, narrow: int, *, name: str) -> keras.KerasTensor:
-    """17x17x768 -> 17x17x768 at `Mixed_6b`, the first of 4 uses."""
+    """Figure 6, with n = 7: 17x17 maps.
+
+    17x17x768 -> 17x17x768 at `Mixed_6b`, the first of 4 uses.
+    """
     branch1x1 = basic_conv(x, 192, 1, name=f"{name}_branch1x1")  # 17x17x192
     branch7x7_1 = basic_conv(x, narrow, 1, name=f"{name}_branch7x7_1")
     branch7x7_1 = basic_conv(
@@ -106,7 +115,10 @@ def inception_aux(
 
 
 def inception_d(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """17x17x768 -> 8x8x1280 at `Mixed_7a`."""
+    """From 17x17 to 8x8.
+
+    17x17x768 -> 8x8x1280 at `Mixed_7a`.
+    """
     branch3x3_1 = basic_conv(x, 192, 1, name=f"{name}_branch3x3_1")  # 17x17x192
     branch3x3_2 = basic_conv(branch3x3_1, 320, 3, stride=2, name=f"{name}_branch3x3_2")
     branch7x7x3_1 = basic_conv(x, 192, 1, name=f"{name}_branch7x7x3_1")  # 17x17x192
@@ -124,7 +136,10 @@ def inception_d(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 
 
 def inception_e(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """8x8x1280 -> 8x8x2048 at `Mixed_7b`, the first of 2 uses."""
+    """Figure 7: 8x8 maps.
+
+    8x8x1280 -> 8x8x2048 at `Mixed_7b`, the first of 2 uses.
+    """
     narrow = basic_conv(x, 320, 1, name=f"{name}_branch1x1")  # 8x8x320
     wide = basic_conv(x, 384, 1, name=f"{name}_branch3x3_1")  # 8x8x384
     branch3x3_2a = basic_conv(

@@ -34,7 +34,10 @@ class BasicConv(nn.Module):
 
 
 class InceptionA(nn.Module):
-    """192x35x35 -> 256x35x35 at `Mixed_5b`, the first of 3 uses."""
+    """Figure 5: 35x35 maps.
+
+    192x35x35 -> 256x35x35 at `Mixed_5b`, the first of 3 uses.
+    """
 
     def __init__(self, in_channels: int, pooled: int) -> None:
         super().__init__()
@@ -60,7 +63,10 @@ class InceptionA(nn.Module):
 
 
 class InceptionB(nn.Module):
-    """288x35x35 -> 768x17x17 at `Mixed_6a`."""
+    """Figure 10: from 35x35 to 17x17.
+
+    288x35x35 -> 768x17x17 at `Mixed_6a`.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -80,7 +86,10 @@ class InceptionB(nn.Module):
 
 
 class InceptionC(nn.Module):
-    """768x17x17 -> 768x17x17 at `Mixed_6b`, the first of 4 uses."""
+    """Figure 6, with n = 7: 17x17 maps.
+
+    768x17x17 -> 768x17x17 at `Mixed_6b`, the first of 4 uses.
+    """
 
     def __init__(self, in_channels: int, narrow: int) -> None:
         super().__init__()
@@ -131,7 +140,10 @@ class InceptionAux(nn.Module):
 
 
 class InceptionD(nn.Module):
-    """768x17x17 -> 1280x8x8 at `Mixed_7a`."""
+    """From 17x17 to 8x8.
+
+    768x17x17 -> 1280x8x8 at `Mixed_7a`.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -155,7 +167,10 @@ class InceptionD(nn.Module):
 
 
 class InceptionE(nn.Module):
-    """1280x8x8 -> 2048x8x8 at `Mixed_7b`, the first of 2 uses."""
+    """Figure 7: 8x8 maps.
+
+    1280x8x8 -> 2048x8x8 at `Mixed_7b`, the first of 2 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

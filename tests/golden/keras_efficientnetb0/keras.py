@@ -71,7 +71,12 @@ def mb_conv(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """112x112x32 -> 112x112x16 at `block1a`, the first of 16 uses."""
+    """The squeeze is a quarter of the channels that come in, not of the
+    expanded ones. All kernels start by their fan out, which for a depthwise one
+    Keras takes to be that of a single filter: here its fan in.
+
+    112x112x32 -> 112x112x16 at `block1a`, the first of 16 uses.
+    """
     in_channels = x.shape[-1]
     y = x
     if expansion > 1:

@@ -45,7 +45,10 @@ def fused_mb_conv(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """112x112x32 -> 112x112x16 at `block1a`, the first of 5 uses."""
+    """Figure 2, right: one convolution expands and filters.
+
+    112x112x32 -> 112x112x16 at `block1a`, the first of 5 uses.
+    """
     in_channels = x.shape[-1]
     if expansion > 1:
         y = layers.Conv2D(
@@ -120,7 +123,12 @@ def mb_conv(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """28x28x48 -> 14x14x96 at `block4a`, the first of 16 uses."""
+    """The squeeze is a quarter of the channels that come in, not of the
+    expanded ones. All kernels start by their fan out, which for a depthwise one
+    Keras takes to be that of a single filter: here its fan in.
+
+    28x28x48 -> 14x14x96 at `block4a`, the first of 16 uses.
+    """
     in_channels = x.shape[-1]
     y = x
     if expansion > 1:

@@ -95,7 +95,10 @@ def variance_scaling_(
 
 
 class FusedMBConv(nn.Module):
-    """32x112x112 -> 16x112x112 at `block1a`, the first of 5 uses."""
+    """Figure 2, right: one convolution expands and filters.
+
+    32x112x112 -> 16x112x112 at `block1a`, the first of 5 uses.
+    """
 
     def __init__(
         self,
@@ -157,7 +160,12 @@ class SqueezeExcite(nn.Module):
 
 
 class MBConv(nn.Module):
-    """48x28x28 -> 96x14x14 at `block4a`, the first of 16 uses."""
+    """The squeeze is a quarter of the channels that come in, not of the
+    expanded ones. All kernels start by their fan out, which for a depthwise one
+    Keras takes to be that of a single filter: here its fan in.
+
+    48x28x28 -> 96x14x14 at `block4a`, the first of 16 uses.
+    """
 
     def __init__(
         self,

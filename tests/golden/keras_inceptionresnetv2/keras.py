@@ -34,7 +34,10 @@ def conv_norm_valid(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """299x299x3 -> 149x149x32 at `stem.conv_norm_valid_1`, the first of 8 uses."""
+    """The same without padding.
+
+    299x299x3 -> 149x149x32 at `stem.conv_norm_valid_1`, the first of 8 uses.
+    """
     x = layers.Conv2D(
         filters, kernel, strides=stride, use_bias=False, name=f"{name}_conv"
     )(x)
@@ -58,7 +61,10 @@ def conv_norm(
 
 
 def stem(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """299x299x3 -> 35x35x192 at `stem`."""
+    """To 35x35 maps.
+
+    299x299x3 -> 35x35x192 at `stem`.
+    """
     x = conv_norm_valid(x, 32, 3, stride=2, name=f"{name}_conv_norm_valid_1")
     x = conv_norm_valid(x, 32, 3, name=f"{name}_conv_norm_valid_2")  # 147x147x32
     x = conv_norm(x, 64, 3, name=f"{name}_conv_norm_1")  # 147x147x64
@@ -71,7 +77,10 @@ def stem(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 def inception_a(
     x: keras.KerasTensor, pooled: int, narrow: int = 64, *, name: str
 ) -> keras.KerasTensor:
-    """35x35x192 -> 35x35x320 at `mixed_5b`."""
+    """Figure 5: 35x35 maps.
+
+    35x35x192 -> 35x35x320 at `mixed_5b`.
+    """
     branch1x1 = conv_norm(x, narrow, 1, name=f"{name}_branch1x1")  # 35x35x96
     branch5x5 = conv_norm(x, 48, 1, name=f"{name}_branch5x5_0")  # 35x35x48
     branch5x5 = conv_norm(branch5x5, 64, 5, name=f"{name}_branch5x5_1")  # 35x35x64
@@ -88,7 +97,11 @@ def inception_a(
 
 
 def block35(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """35x35x320 -> 35x35x320 at `block35_1`, the first of 10 uses."""
+    """Figure 16: 35x35 maps. In all of these blocks the joined branches are
+    projected to the channels of the input, scaled down and added.
+
+    35x35x320 -> 35x35x320 at `block35_1`, the first of 10 uses.
+    """
     in_channels = x.shape[-1]
     branch_0 = conv_norm(x, 32, 1, name=f"{name}_branch_0")  # 35x35x32
     branch_1 = conv_norm(x, 32, 1, name=f"{name}_branch_1_0")  # 35x35x32
@@ -106,7 +119,10 @@ def block35(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 def reduction_a(
     x: keras.KerasTensor, widths: tuple[int, int, int], *, name: str
 ) -> keras.KerasTensor:
-    """35x35x320 -> 17x17x1088 at `mixed_6a`."""
+    """Figure 10: from 35x35 to 17x17.
+
+    35x35x320 -> 17x17x1088 at `mixed_6a`.
+    """
     reduced, wide, deep = widths
     branch3x3 = conv_norm_valid(x, 384, 3, stride=2, name=f"{name}_branch3x3")
     branch3x3dbl = conv_norm(x, reduced, 1, name=f"{name}_branch3x3dbl_0")  # 35x35x256
@@ -121,7 +137,10 @@ def reduction_a(
 
 
 def block17(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """17x17x1088 -> 17x17x1088 at `block17_1`, the first of 20 uses."""
+    """Figure 17: 17x17 maps.
+
+    17x17x1088 -> 17x17x1088 at `block17_1`, the first of 20 uses.
+    """
     in_channels = x.shape[-1]
     branch_0 = conv_norm(x, 192, 1, name=f"{name}_branch_0")  # 17x17x192
     branch_1 = conv_norm(x, 128, 1, name=f"{name}_branch_1_0")  # 17x17x128
@@ -135,7 +154,10 @@ def block17(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 
 
 def reduction17(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """17x17x1088 -> 8x8x2080 at `mixed_7a`."""
+    """Figure 18: from 17x17 to 8x8.
+
+    17x17x1088 -> 8x8x2080 at `mixed_7a`.
+    """
     branch_0 = conv_norm(x, 256, 1, name=f"{name}_branch_0_0")  # 17x17x256
     branch_0 = conv_norm_valid(branch_0, 384, 3, stride=2, name=f"{name}_branch_0_1")
     branch_1 = conv_norm(x, 256, 1, name=f"{name}_branch_1_0")  # 17x17x256
@@ -152,7 +174,11 @@ def reduction17(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 def block8(
     x: keras.KerasTensor, scale: float = 0.2, activate: bool = True, *, name: str
 ) -> keras.KerasTensor:
-    """8x8x2080 -> 8x8x2080 at `block8_1`, the first of 10 uses."""
+    """Figure 19: 8x8 maps. The last of these blocks neither scales nor
+    activates.
+
+    8x8x2080 -> 8x8x2080 at `block8_1`, the first of 10 uses.
+    """
     in_channels = x.shape[-1]
     branch_0 = conv_norm(x, 192, 1, name=f"{name}_branch_0")  # 8x8x192
     branch_1 = conv_norm(x, 192, 1, name=f"{name}_branch_1_0")  # 8x8x192

@@ -49,7 +49,10 @@ class UnscaledBatchNorm2d(nn.BatchNorm2d):
 
 
 class ConvNormValid(nn.Module):
-    """3x299x299 -> 32x149x149 at `stem.conv_norm_valid_1`, the first of 8 uses."""
+    """The same without padding.
+
+    3x299x299 -> 32x149x149 at `stem.conv_norm_valid_1`, the first of 8 uses.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,10 @@ class ConvNorm(nn.Module):
 
 
 class Stem(nn.Module):
-    """3x299x299 -> 192x35x35 at `stem`."""
+    """To 35x35 maps.
+
+    3x299x299 -> 192x35x35 at `stem`.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -104,7 +110,10 @@ class Stem(nn.Module):
 
 
 class InceptionA(nn.Module):
-    """192x35x35 -> 320x35x35 at `mixed_5b`."""
+    """Figure 5: 35x35 maps.
+
+    192x35x35 -> 320x35x35 at `mixed_5b`.
+    """
 
     def __init__(self, in_channels: int, pooled: int, narrow: int = 64) -> None:
         super().__init__()
@@ -132,7 +141,11 @@ class InceptionA(nn.Module):
 
 
 class Block35(nn.Module):
-    """320x35x35 -> 320x35x35 at `block35_1`, the first of 10 uses."""
+    """Figure 16: 35x35 maps. In all of these blocks the joined branches are
+    projected to the channels of the input, scaled down and added.
+
+    320x35x35 -> 320x35x35 at `block35_1`, the first of 10 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -157,7 +170,10 @@ class Block35(nn.Module):
 
 
 class ReductionA(nn.Module):
-    """320x35x35 -> 1088x17x17 at `mixed_6a`."""
+    """Figure 10: from 35x35 to 17x17.
+
+    320x35x35 -> 1088x17x17 at `mixed_6a`.
+    """
 
     def __init__(self, in_channels: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -178,7 +194,10 @@ class ReductionA(nn.Module):
 
 
 class Block17(nn.Module):
-    """1088x17x17 -> 1088x17x17 at `block17_1`, the first of 20 uses."""
+    """Figure 17: 17x17 maps.
+
+    1088x17x17 -> 1088x17x17 at `block17_1`, the first of 20 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -201,7 +220,10 @@ class Block17(nn.Module):
 
 
 class Reduction17(nn.Module):
-    """1088x17x17 -> 2080x8x8 at `mixed_7a`."""
+    """Figure 18: from 17x17 to 8x8.
+
+    1088x17x17 -> 2080x8x8 at `mixed_7a`.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -229,7 +251,11 @@ class Reduction17(nn.Module):
 
 
 class Block8(nn.Module):
-    """2080x8x8 -> 2080x8x8 at `block8_1`, the first of 10 uses."""
+    """Figure 19: 8x8 maps. The last of these blocks neither scales nor
+    activates.
+
+    2080x8x8 -> 2080x8x8 at `block8_1`, the first of 10 uses.
+    """
 
     def __init__(
         self, in_channels: int, scale: float = 0.2, activate: bool = True

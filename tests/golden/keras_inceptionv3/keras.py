@@ -18,7 +18,10 @@ def conv_norm_valid(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """299x299x3 -> 149x149x32 at `stem.conv_norm_valid_1`, the first of 7 uses."""
+    """The same without padding.
+
+    299x299x3 -> 149x149x32 at `stem.conv_norm_valid_1`, the first of 7 uses.
+    """
     x = layers.Conv2D(
         filters, kernel, strides=stride, use_bias=False, name=f"{name}_conv"
     )(x)
@@ -42,7 +45,10 @@ def conv_norm(
 
 
 def stem(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """299x299x3 -> 35x35x192 at `stem`."""
+    """To 35x35 maps.
+
+    299x299x3 -> 35x35x192 at `stem`.
+    """
     x = conv_norm_valid(x, 32, 3, stride=2, name=f"{name}_conv_norm_valid_1")
     x = conv_norm_valid(x, 32, 3, name=f"{name}_conv_norm_valid_2")  # 147x147x32
     x = conv_norm(x, 64, 3, name=f"{name}_conv_norm_1")  # 147x147x64
@@ -55,7 +61,10 @@ def stem(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 def inception_a(
     x: keras.KerasTensor, pooled: int, narrow: int = 64, *, name: str
 ) -> keras.KerasTensor:
-    """35x35x192 -> 35x35x256 at `mixed0`, the first of 3 uses."""
+    """Figure 5: 35x35 maps.
+
+    35x35x192 -> 35x35x256 at `mixed0`, the first of 3 uses.
+    """
     branch1x1 = conv_norm(x, narrow, 1, name=f"{name}_branch1x1")  # 35x35x64
     branch5x5 = conv_norm(x, 48, 1, name=f"{name}_branch5x5_0")  # 35x35x48
     branch5x5 = conv_norm(branch5x5, 64, 5, name=f"{name}_branch5x5_1")  # 35x35x64
@@ -74,7 +83,10 @@ def inception_a(
 def reduction_a(
     x: keras.KerasTensor, widths: tuple[int, int, int], *, name: str
 ) -> keras.KerasTensor:
-    """35x35x288 -> 17x17x768 at `mixed3`."""
+    """Figure 10: from 35x35 to 17x17.
+
+    35x35x288 -> 17x17x768 at `mixed3`.
+    """
     reduced, wide, deep = widths
     branch3x3 = conv_norm_valid(x, 384, 3, stride=2, name=f"{name}_branch3x3")
     branch3x3dbl = conv_norm(x, reduced, 1, name=f"{name}_branch3x3dbl_0")  # 35x35x64
@@ -89,7 +101,10 @@ def reduction_a(
 
 
 def inception_b(x: keras.KerasTensor, narrow: int, *, name: str) -> keras.KerasTensor:
-    """17x17x768 -> 17x17x768 at `mixed4`, the first of 4 uses."""
+    """Figure 6, with n = 7: 17x17 maps.
+
+    17x17x768 -> 17x17x768 at `mixed4`, the first of 4 uses.
+    """
     branch1x1 = conv_norm(x, 192, 1, name=f"{name}_branch1x1")  # 17x17x192
     branch7x7 = conv_norm(x, narrow, 1, name=f"{name}_branch7x7_0")
     branch7x7 = conv_norm(branch7x7, narrow, (1, 7), name=f"{name}_branch7x7_1")
@@ -115,7 +130,10 @@ def inception_b(x: keras.KerasTensor, narrow: int, *, name: str) -> keras.KerasT
 
 
 def reduction_b(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """17x17x768 -> 8x8x1280 at `mixed8`."""
+    """From 17x17 to 8x8.
+
+    17x17x768 -> 8x8x1280 at `mixed8`.
+    """
     branch3x3 = conv_norm(x, 192, 1, name=f"{name}_branch3x3_0")  # 17x17x192
     branch3x3 = conv_norm_valid(branch3x3, 320, 3, stride=2, name=f"{name}_branch3x3_1")
     branch7x7x3 = conv_norm(x, 192, 1, name=f"{name}_branch7x7x3_0")  # 17x17x192
@@ -131,14 +149,20 @@ def reduction_b(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
 
 
 def fork(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """8x8x384 -> 8x8x768 at `mixed9.branch3x3.1`, the first of 4 uses."""
+    """A convolution of each direction, on the same map.
+
+    8x8x384 -> 8x8x768 at `mixed9.branch3x3.1`, the first of 4 uses.
+    """
     row = conv_norm(x, 384, (1, 3), name=f"{name}_row")  # 8x8x384
     column = conv_norm(x, 384, (3, 1), name=f"{name}_column")  # 8x8x384
     return layers.Concatenate(name=f"{name}_concat_1")([row, column])  # 8x8x768
 
 
 def inception_c(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """8x8x1280 -> 8x8x2048 at `mixed9`, the first of 2 uses."""
+    """Figure 7: 8x8 maps.
+
+    8x8x1280 -> 8x8x2048 at `mixed9`, the first of 2 uses.
+    """
     branch1x1 = conv_norm(x, 320, 1, name=f"{name}_branch1x1")  # 8x8x320
     branch3x3 = conv_norm(x, 384, 1, name=f"{name}_branch3x3_0")  # 8x8x384
     branch3x3 = fork(branch3x3, name=f"{name}_branch3x3_1")  # 8x8x768

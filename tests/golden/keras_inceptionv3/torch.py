@@ -49,7 +49,10 @@ class UnscaledBatchNorm2d(nn.BatchNorm2d):
 
 
 class ConvNormValid(nn.Module):
-    """3x299x299 -> 32x149x149 at `stem.conv_norm_valid_1`, the first of 7 uses."""
+    """The same without padding.
+
+    3x299x299 -> 32x149x149 at `stem.conv_norm_valid_1`, the first of 7 uses.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,10 @@ class ConvNorm(nn.Module):
 
 
 class Stem(nn.Module):
-    """3x299x299 -> 192x35x35 at `stem`."""
+    """To 35x35 maps.
+
+    3x299x299 -> 192x35x35 at `stem`.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -104,7 +110,10 @@ class Stem(nn.Module):
 
 
 class InceptionA(nn.Module):
-    """192x35x35 -> 256x35x35 at `mixed0`, the first of 3 uses."""
+    """Figure 5: 35x35 maps.
+
+    192x35x35 -> 256x35x35 at `mixed0`, the first of 3 uses.
+    """
 
     def __init__(self, in_channels: int, pooled: int, narrow: int = 64) -> None:
         super().__init__()
@@ -132,7 +141,10 @@ class InceptionA(nn.Module):
 
 
 class ReductionA(nn.Module):
-    """288x35x35 -> 768x17x17 at `mixed3`."""
+    """Figure 10: from 35x35 to 17x17.
+
+    288x35x35 -> 768x17x17 at `mixed3`.
+    """
 
     def __init__(self, in_channels: int, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -153,7 +165,10 @@ class ReductionA(nn.Module):
 
 
 class InceptionB(nn.Module):
-    """768x17x17 -> 768x17x17 at `mixed4`, the first of 4 uses."""
+    """Figure 6, with n = 7: 17x17 maps.
+
+    768x17x17 -> 768x17x17 at `mixed4`, the first of 4 uses.
+    """
 
     def __init__(self, in_channels: int, narrow: int) -> None:
         super().__init__()
@@ -184,7 +199,10 @@ class InceptionB(nn.Module):
 
 
 class ReductionB(nn.Module):
-    """768x17x17 -> 1280x8x8 at `mixed8`."""
+    """From 17x17 to 8x8.
+
+    768x17x17 -> 1280x8x8 at `mixed8`.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -208,7 +226,10 @@ class ReductionB(nn.Module):
 
 
 class Fork(nn.Module):
-    """384x8x8 -> 768x8x8 at `mixed9.branch3x3.1`, the first of 4 uses."""
+    """A convolution of each direction, on the same map.
+
+    384x8x8 -> 768x8x8 at `mixed9.branch3x3.1`, the first of 4 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -222,7 +243,10 @@ class Fork(nn.Module):
 
 
 class InceptionC(nn.Module):
-    """1280x8x8 -> 2048x8x8 at `mixed9`, the first of 2 uses."""
+    """Figure 7: 8x8 maps.
+
+    1280x8x8 -> 2048x8x8 at `mixed9`, the first of 2 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

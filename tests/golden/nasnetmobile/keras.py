@@ -24,7 +24,11 @@ def separable(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """111x111x11 -> 56x56x11 at `stem_1.reduction_left1`, the first of 80 uses."""
+    """Two separable convolutions in a row, each between an activation and a
+    norm.
+
+    111x111x11 -> 56x56x11 at `stem_1.reduction_left1`, the first of 80 uses.
+    """
     x = layers.ReLU(name=f"{name}_relu_1")(x)
     x = layers.SeparableConv2D(
         width,
@@ -54,7 +58,13 @@ def reduction_cell(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """111x111x32, 111x111x32 -> 56x56x44 at `stem_1`, the first of 4 uses."""
+    """Figure 4, right.
+
+    111x111x32, 111x111x32 -> 56x56x44 at `stem_1`, the first of 4 uses.
+
+    `reduction_pad`: `[(h.height % 2, 1), (h.width % 2, 1)]`, which the spec
+    computes.
+    """
     h = layers.ReLU(name=f"{name}_relu_1")(x)
     h = layers.Conv2D(
         width,
@@ -104,7 +114,12 @@ def adjust(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """56x56x44, 111x111x32 -> 56x56x22 at `adjust_stem_2`, the first of 15 uses."""
+    """Gives `earlier` the size of `x` and the width of the cell.
+
+    56x56x44, 111x111x32 -> 56x56x22 at `adjust_stem_2`, the first of 15 uses.
+
+    `with_avg_pool`: `y.height != x.height`, which the spec computes.
+    """
     earlier_channels = earlier.shape[-1]
     if with_avg_pool:
         y = layers.ReLU(name=f"{name}_relu_1")(earlier)
@@ -148,7 +163,10 @@ def adjust(
 def normal_cell(
     x: keras.KerasTensor, p: keras.KerasTensor, width: int, *, name: str
 ) -> keras.KerasTensor:
-    """28x28x88, 28x28x44 -> 28x28x264 at `normal_0`, the first of 12 uses."""
+    """Figure 4, left. `x` is what the cell before gives, `p` what that took.
+
+    28x28x88, 28x28x44 -> 28x28x264 at `normal_0`, the first of 12 uses.
+    """
     h = layers.ReLU(name=f"{name}_relu_1")(x)
     h = layers.Conv2D(
         width, 1, use_bias=False, kernel_initializer=HE_NORMAL, name=f"{name}_conv_1"

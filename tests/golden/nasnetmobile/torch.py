@@ -67,7 +67,11 @@ class SameSeparableConv2d(nn.Module):
 
 
 class Separable(nn.Module):
-    """11x111x111 -> 11x56x56 at `stem_1.reduction_left1`, the first of 80 uses."""
+    """Two separable convolutions in a row, each between an activation and a
+    norm.
+
+    11x111x111 -> 11x56x56 at `stem_1.reduction_left1`, the first of 80 uses.
+    """
 
     def __init__(
         self,
@@ -91,7 +95,13 @@ class Separable(nn.Module):
 
 
 class ReductionCell(nn.Module):
-    """32x111x111, 32x111x111 -> 44x56x56 at `stem_1`, the first of 4 uses."""
+    """Figure 4, right.
+
+    32x111x111, 32x111x111 -> 44x56x56 at `stem_1`, the first of 4 uses.
+
+    `reduction_pad`: `[(h.height % 2, 1), (h.width % 2, 1)]`, which the spec
+    computes.
+    """
 
     def __init__(
         self, x_channels: int, p_channels: int, width: int, reduction_pad: int = 0
@@ -134,7 +144,12 @@ class ReductionCell(nn.Module):
 
 
 class Adjust(nn.Module):
-    """44x56x56, 32x111x111 -> 22x56x56 at `adjust_stem_2`, the first of 15 uses."""
+    """Gives `earlier` the size of `x` and the width of the cell.
+
+    44x56x56, 32x111x111 -> 22x56x56 at `adjust_stem_2`, the first of 15 uses.
+
+    `with_avg_pool`: `y.height != x.height`, which the spec computes.
+    """
 
     def __init__(
         self, earlier_channels: int, width: int, with_avg_pool: bool = False
@@ -172,7 +187,10 @@ class Adjust(nn.Module):
 
 
 class NormalCell(nn.Module):
-    """88x28x28, 44x28x28 -> 264x28x28 at `normal_0`, the first of 12 uses."""
+    """Figure 4, left. `x` is what the cell before gives, `p` what that took.
+
+    88x28x28, 44x28x28 -> 264x28x28 at `normal_0`, the first of 12 uses.
+    """
 
     def __init__(self, x_channels: int, p_channels: int, width: int) -> None:
         super().__init__()

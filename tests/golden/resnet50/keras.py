@@ -19,7 +19,11 @@ def bottleneck(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """56x56x64 -> 56x56x256 at `layer1.0`, the first of 16 uses."""
+    """`groups` is the cardinality C of ResNeXt's table 1, and `base` its width
+    d of one group in the first stage.
+
+    56x56x64 -> 56x56x256 at `layer1.0`, the first of 16 uses.
+    """
     in_channels = x.shape[-1]
     inner = width * base // 64 * groups
     expanded = 4 * width

@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 
 class Bottleneck(nn.Module):
-    """64x56x56 -> 256x56x56 at `layer1.0`, the first of 16 uses."""
+    """`groups` is the cardinality C of ResNeXt's table 1, and `base` its width
+    d of one group in the first stage.
+
+    64x56x56 -> 256x56x56 at `layer1.0`, the first of 16 uses.
+    """
 
     def __init__(
         self,

@@ -51,7 +51,11 @@ class Split(layers.Layer):
 def downsampling_unit(
     x: keras.KerasTensor, filters: int, *, name: str
 ) -> keras.KerasTensor:
-    """56x56x24 -> 28x28x116 at `stage2.0`, the first of 3 uses."""
+    """Figure 3 (d): both branches see every channel, and halve height and
+    width.
+
+    56x56x24 -> 28x28x116 at `stage2.0`, the first of 3 uses.
+    """
     width = filters // 2
     left = layers.ZeroPadding2D(1, name=f"{name}_branch1_0_pad")(x)
     left = layers.DepthwiseConv2D(
@@ -87,7 +91,10 @@ def downsampling_unit(
 
 
 def basic_unit(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """28x28x116 -> 28x28x116 at `stage2.1`, the first of 13 uses."""
+    """Figure 3 (c): half the channels pass through untouched.
+
+    28x28x116 -> 28x28x116 at `stage2.1`, the first of 13 uses.
+    """
     in_channels = x.shape[-1]
     width = in_channels // 2
     left, right = Split(2, name=f"{name}_split_1")(x)

@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 
 class DownsamplingUnit(nn.Module):
-    """24x56x56 -> 116x28x28 at `stage2.0`, the first of 3 uses."""
+    """Figure 3 (d): both branches see every channel, and halve height and
+    width.
+
+    24x56x56 -> 116x28x28 at `stage2.0`, the first of 3 uses.
+    """
 
     def __init__(self, in_channels: int, filters: int) -> None:
         super().__init__()
@@ -51,7 +55,10 @@ class DownsamplingUnit(nn.Module):
 
 
 class BasicUnit(nn.Module):
-    """116x28x28 -> 116x28x28 at `stage2.1`, the first of 13 uses."""
+    """Figure 3 (c): half the channels pass through untouched.
+
+    116x28x28 -> 116x28x28 at `stage2.1`, the first of 13 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()

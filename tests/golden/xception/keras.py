@@ -17,7 +17,10 @@ def reduction(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """147x147x64 -> 74x74x128 at `block2`, the first of 4 uses."""
+    """A module of the entry or the exit flow, which halves the map.
+
+    147x147x64 -> 74x74x128 at `block2`, the first of 4 uses.
+    """
     shortcut = layers.Conv2D(
         widths[-1], 1, strides=2, use_bias=False, name=f"{name}_shortcut"
     )(x)
@@ -38,7 +41,10 @@ def reduction(
 
 
 def middle(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """19x19x728 -> 19x19x728 at `block5`, the first of 8 uses."""
+    """A module of the middle flow.
+
+    19x19x728 -> 19x19x728 at `block5`, the first of 8 uses.
+    """
     in_channels = x.shape[-1]
     y = layers.ReLU(name=f"{name}_sepconv1_act")(x)  # 19x19x728
     y = layers.SeparableConv2D(

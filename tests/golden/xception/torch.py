@@ -74,7 +74,10 @@ class SameMaxPool2d(nn.MaxPool2d):
 
 
 class Reduction(nn.Module):
-    """64x147x147 -> 128x74x74 at `block2`, the first of 4 uses."""
+    """A module of the entry or the exit flow, which halves the map.
+
+    64x147x147 -> 128x74x74 at `block2`, the first of 4 uses.
+    """
 
     def __init__(
         self, in_channels: int, widths: int | tuple[int, ...], relu_first: bool = True
@@ -110,7 +113,10 @@ class Reduction(nn.Module):
 
 
 class Middle(nn.Module):
-    """728x19x19 -> 728x19x19 at `block5`, the first of 8 uses."""
+    """A module of the middle flow.
+
+    728x19x19 -> 728x19x19 at `block5`, the first of 8 uses.
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
