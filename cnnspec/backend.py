@@ -7,14 +7,15 @@ framework; only a `Runtime` does, and only when it is made.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnspec.codegen.emission import Unsupported
+from cnnspec.codegen.replay import Deviation
 from cnnspec.diagnostics import Diagnostic, SpecError, nearest
 from cnnspec.graph import Graph, Node, Scope
 
@@ -207,6 +208,33 @@ class UnsupportedLayer(SpecError):
             ],
             sources,
         )
+
+
+class WrongCode(SpecError):
+    """Code that would not be the network: a fault of cnnspec, seen before anything is written."""
+
+    def __init__(self, backend: str, graph: Graph, what: str) -> None:
+        super().__init__(
+            [
+                Diagnostic(
+                    "internal-error",
+                    f"the {backend} code for `{graph.name}` would not be this network: {what}",
+                    graph.root.origin,
+                    help="this is a fault of cnnspec, and nothing was written; please report it with the spec",
+                )
+            ],
+            graph.sources,
+        )
+
+
+@contextmanager
+def held_to(graph: Graph, backend: str) -> Iterator[None]:
+    """Within, generated code is run on symbols; raises `WrongCode` for whatever goes wrong there."""
+    try:
+        yield
+    except Exception as problem:
+        what = str(problem) if isinstance(problem, Deviation) else f"{type(problem).__name__}: {problem}"
+        raise WrongCode(backend, graph, what) from problem
 
 
 @cache

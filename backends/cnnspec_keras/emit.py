@@ -10,7 +10,7 @@ from math import ceil
 
 from typing_extensions import override
 
-from cnnspec.backend import UnsupportedLayer
+from cnnspec.backend import UnsupportedLayer, held_to
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
 from cnnspec.codegen.functions import FUNCTIONS
@@ -29,6 +29,7 @@ from cnnspec.shapes import show as show_first
 from cnnspec_keras.helpers import HELPERS
 from cnnspec_keras.initialisers import PREFIX, constants
 from cnnspec_keras.layers import EMITTERS, EXACT_EMITTERS, Emitter, layer_name
+from cnnspec_keras.replay import replay
 
 MOST_CALLS = 800
 """How many layers may follow one another before Python's default limit of 1000 nested calls is too near."""
@@ -44,6 +45,7 @@ class KerasDialect(Dialect):
     helpers = frozenset({*HELPERS, "Callable", "math", "partial", "sys"})
 
     def __init__(self, graph: Graph, emitters: Mapping[type[Layer], Emitter]) -> None:
+        super().__init__()
         self.graph = graph
         self.emitters = emitters
 
@@ -56,7 +58,7 @@ class KerasDialect(Dialect):
         return function_name(name)
 
     @override
-    def describe(self, places: Sequence[Place]) -> list[Emission]:
+    def emissions(self, places: Sequence[Place]) -> list[Emission]:
         node = places[0].node
         try:
             return self.emitters[type(node.layer)](places)
@@ -77,7 +79,10 @@ def emit(graph: Graph, probes: Sequence[Graph], *, exact_training: bool = False)
     _check_names(graph)
     _check_results(graph)
     dialect = KerasDialect(graph, EXACT_EMITTERS if exact_training else EMITTERS)
-    return _File(plan(graph, probes, dialect)).text()
+    source = _File(plan(graph, probes, dialect)).text()
+    with held_to(graph, "keras"):
+        replay(source, graph, dialect.forms, {})
+    return source
 
 
 def _check_names(graph: Graph) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from cnnspec.backend import UnsupportedLayer
+from cnnspec.backend import UnsupportedLayer, held_to
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
 from cnnspec.codegen.functions import FUNCTIONS
@@ -41,6 +41,7 @@ from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
 from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS, initialisation, statement
+from cnnspec_torch.replay import replay
 
 MODULE_ATTRIBUTES = frozenset(
     [
@@ -172,6 +173,7 @@ class TorchDialect(Dialect):
     helpers = frozenset({*HELPERS, "Callable", "OrderedDict", "math", "partial"})
 
     def __init__(self, graph: Graph) -> None:
+        super().__init__()
         self.graph = graph
 
     @override
@@ -183,7 +185,7 @@ class TorchDialect(Dialect):
         return safe(name)
 
     @override
-    def describe(self, places: Sequence[Place]) -> list[Emission]:
+    def emissions(self, places: Sequence[Place]) -> list[Emission]:
         node = places[0].node
         try:
             return EMITTERS[type(node.layer)](places)
@@ -220,8 +222,12 @@ def emit(graph: Graph, probes: Sequence[Graph]) -> str:
         if probe.parameters[name] != graph.parameters[name]
     }
     steady = [probe for probe in alike if all(probe.parameters[name] == graph.parameters[name] for name in changing)]
-    planned = plan(graph, steady if exceptions else probes, TorchDialect(graph))
-    return _File(planned).text()
+    dialect = TorchDialect(graph)
+    source = _File(plan(graph, steady if exceptions else probes, dialect)).text()
+    with held_to(graph, "torch"):
+        for training in {False, any(port.auxiliary for port in graph.outputs)}:
+            replay(source, graph, dialect.forms, {}, training=training)
+    return source
 
 
 @dataclass(slots=True)

@@ -183,8 +183,8 @@ class Aligner:
             slot.nameless = not body.positional and (several or bool(functions and plain))
             try:
                 for context, place in zip(body.contexts, places, strict=True):
-                    emission, piece = slot.emissions[context], slot.pieces[context]
-                    slot.makers[context], slot.placed[context] = self._maker(emission, piece, place, slot.nameless)
+                    made = self._maker(slot.emissions[context], place, slot.nameless)
+                    slot.makers[context], slot.placed[context] = made
             except Differ:
                 if len(kinds) > 1:
                     raise
@@ -217,14 +217,18 @@ class Aligner:
             raise Differ("a layer of which something else depends on its input")
         return count
 
-    def _maker(
-        self, emission: Emission, piece: Piece, place: Place, nameless: bool
-    ) -> tuple[Maker, tuple[Argument, ...]]:
+    def maker_like(self, place: Place, other: Maker) -> Maker | None:
+        """What makes the layer of a place, as the other one makes its own; None where nothing does."""
+        try:
+            return self._maker(self.dialect.describe([place])[0], place, other.type.startswith("Callable[["))[0]
+        except Differ:
+            return None
+
+    def _maker(self, emission: Emission, place: Place, nameless: bool) -> tuple[Maker, tuple[Argument, ...]]:
         """A layer that a block takes as an argument, and what it is given where it is made: the channels, if any."""
-        assert piece.node is not None
-        if len(emission.stages) == 1 and not (piece.node.weights and nameless):
+        if len(emission.stages) == 1 and not (place.node.weights and nameless):
             module, formula = emission.stages[0].module, emission.stages[0].formula
-            if nameless and formula is not None and not piece.named and self.dialect.value_class:
+            if nameless and formula is not None and not place.node.named and self.dialect.value_class:
                 values = {name: literal(value) for name, value in formula.values.items()}
                 call = re.fullmatch(r"([\w.]+)\(\{0\}((?:, \w+=[^,]+)*)\)", formula.pattern)
                 if call is not None:

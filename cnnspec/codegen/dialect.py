@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cnnspec.codegen.emission import Emission, Place
 from cnnspec.codegen.pieces import Piece
-from cnnspec.graph import Graph
+from cnnspec.graph import Graph, Node
 
 
 class Dialect(ABC):
@@ -33,8 +33,25 @@ class Dialect(ABC):
     def model_name(self, name: str) -> str:
         """What the definition of the model is called."""
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self.told: dict[int, list[tuple[Emission, Sequence[Place]]]] = {}
+        """What the planner was told of each node, with the places beside it, by the node's identity."""
+
     def describe(self, places: Sequence[Place]) -> list[Emission]:
+        """What one layer becomes in each of its uses; it is remembered, for the code to be held to."""
+        emissions = self.emissions(places)
+        for place, emission in zip(places, emissions, strict=True):
+            known = self.told.setdefault(id(place.node), [])
+            if all(emission != other or len(places) > len(beside) for other, beside in known):
+                known.append((emission, places))
+        return emissions
+
+    def forms(self, node: Node) -> list[Emission]:
+        """What a layer of the graph may be in the code: the forms that its uses could agree on."""
+        return [emission for emission, _ in self.told.get(id(node), [])]
+
+    @abstractmethod
+    def emissions(self, places: Sequence[Place]) -> list[Emission]:
         """What one layer becomes in each of its uses."""
 
     @abstractmethod

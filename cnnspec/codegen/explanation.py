@@ -52,6 +52,8 @@ class Names:
         """
         self.uses = uses
         self.source = source
+        self.sized: set[str] = set()
+        """The parameters of the spec's block that are sizes in some use: 3x3, which a number can stand for."""
         self.parameter_names: dict[str, str] = {}
         """What the parameters of the spec's block are called."""
         self.channel_names: dict[str, Translated] = {}
@@ -111,9 +113,11 @@ class Names:
         for name, values in channels:
             self.implicit[self.fresh(name)] = values
 
-    @staticmethod
-    def _plain(named: Sequence[Mapping[str, Any]]) -> list[tuple[str, Values]]:
+    def _plain(self, named: Sequence[Mapping[str, Any]]) -> list[tuple[str, Values]]:
         """The parameters that are plain in every use."""
+        self.sized |= {
+            name for name in (named[0] if named else ()) if any(isinstance(v.get(name), Dims) for v in named)
+        }
         return [
             (name, _compact({i: one[name] for i, one in enumerate(named)}))
             for name in (named[0] if named else ())

@@ -21,7 +21,7 @@ from typing import Any
 
 from cnnspec.codegen.alignment import Aligner, Body, Differ, Restart, Slot, loops_to_unroll, skeleton
 from cnnspec.codegen.dialect import Dialect
-from cnnspec.codegen.emission import REQUIRED, Code, Construct, Maker, Sizes, literal
+from cnnspec.codegen.emission import REQUIRED, Code, Construct, Maker, Place, Sizes, literal
 from cnnspec.codegen.examples import drawn
 from cnnspec.codegen.explanation import Names, Values
 from cnnspec.codegen.naming import class_name, safe, unnumbered
@@ -33,6 +33,7 @@ from cnnspec.codegen.translation import Constants, Translated, Untranslatable, n
 from cnnspec.codegen.variables import Closed, Flow
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Graph, Node, Plain, Scope, walk
+from cnnspec.layers import LAYERS
 from cnnspec.shapes import Dim, Shape, show
 from cnnspec.syntax import tree
 
@@ -282,7 +283,7 @@ class _Planner:
             raise
 
     def _named_alike(self, uses: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
-        """The uses without those drawn ones in which a layer is named by another kind, `relu_1`, than the spec's own."""
+        """The uses without those drawn ones in which a layer has another name of its kind, such as `relu_1`."""
         kinds: dict[Span, set[str]] = {}
 
         def unnamed(piece: Piece) -> Iterator[tuple[Span, str]]:
@@ -405,8 +406,12 @@ class _Planner:
                 default = self._spec_default(definition, names, parameter, uses)
             else:
                 default = self._default(by_use)
-            sizes = parameter not in names.tuples and all(isinstance(value, tuple) for value in by_use.values())
             spec_name = next((name for name, own in names.parameter_names.items() if own == parameter), "")
+            sizes = (
+                parameter not in names.tuples
+                and (not spec_name or spec_name in names.sized)
+                and all(isinstance(value, tuple) for value in by_use.values())
+            )
             channels_of = input_names.index(sources[parameter]) if parameter in sources else None
             stands_for = self._text(names.stand_ins.get(parameter)) if not spec_name else ""
             parameters.append(Parameter(parameter, by_use, default, sizes, spec_name, channels_of, stands_for))
@@ -501,7 +506,7 @@ class _Planner:
                 for number, (_, piece) in enumerate(uses)
                 if piece.scope is not None and name not in piece.scope.sources and number in names.layers[parameter]
             ]
-            return left[0] if left else REQUIRED
+            return left[0] if left else self._made_by_default(e, names.layers[parameter], uses)
         try:
             value = Constants().translate(e)
         except Untranslatable:
@@ -509,6 +514,16 @@ class _Planner:
         if isinstance(e, tree.DimsLiteral) and len(set(e.sizes)) == 1 and parameter not in names.tuples:
             return e.sizes[0]
         return Code(text(value))
+
+    def _made_by_default(self, e: tree.Expression, known: Values, uses: list[tuple[int, Piece]]) -> Any:
+        """What makes the layer that a parameter is by default, where no use has left it so."""
+        layer = LAYERS.get(e.text) if isinstance(e, tree.Name) else None
+        if layer is None:
+            return REQUIRED
+        graph, use = uses[0]
+        shape = self.graphs[graph].values[use.inputs[0]]
+        node = self.graphs[graph].layers[0].model_copy(update={"layer": layer(), "named": False, "weights": ()})
+        return self.aligner.maker_like(Place(node, (shape,), (shape,)), next(iter(known.values()))) or REQUIRED
 
     @staticmethod
     def _default(values: dict[tuple[int, str], Any]) -> Any:

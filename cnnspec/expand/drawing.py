@@ -226,7 +226,10 @@ class _Drawing:
             if position != number % len(parameters) and self.numbers.random() < 0.5:
                 continue
             name = parameter.name.text
-            if name in arguments:
+            left_out = position == number % len(parameters) and number // len(parameters) % 3 == 1
+            if name in arguments and parameter.default is not None and left_out:
+                del arguments[name]
+            elif name in arguments:
                 given = arguments[name]
                 arguments[name] = Given(self.other(given.value, self.pool.get(name, [])), given.span)
             elif isinstance(parameter.default, tree.Number | tree.Boolean):

@@ -13,10 +13,11 @@ from textwrap import dedent
 import pytest
 
 from cnnspec import api, loading
+from cnnspec.codegen.replay import Deviation
 from cnnspec.diagnostics import SpecError
 from cnnspec.graph import Graph
 from support.random_specs import RandomSpec
-from support.recording import Deviation, check
+from support.recording import check
 
 BACKENDS = ("torch", "keras")
 

@@ -25,7 +25,7 @@ def round_to(
 def squeeze_excitation(
     x: keras.KerasTensor,
     squeezed: int,
-    act: Callable[..., layers.Layer],
+    act: Callable[..., layers.Layer] = layers.ReLU,
     gate: Callable[..., layers.Layer] | None = None,
     *,
     name: str,
@@ -81,7 +81,7 @@ def mb_conv(
     y = squeeze_excitation(
         y,
         in_channels // 4,
-        partial(layers.Activation, "silu"),
+        act=partial(layers.Activation, "silu"),
         name=f"{name}_block_{shift + 1}",
     )
     y = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_block_{shift + 2}_0")(y)

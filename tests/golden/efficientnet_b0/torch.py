@@ -48,7 +48,7 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        act: Callable[[Tensor], Tensor],
+        act: Callable[[Tensor], Tensor] = F.relu,
         gate: Callable[[Tensor], Tensor] = torch.sigmoid,
     ) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class MBConv(nn.Module):
                 norm(channels),
                 nn.SiLU(),
             ),
-            SqueezeExcitation(channels, in_channels // 4, F.silu),
+            SqueezeExcitation(channels, in_channels // 4, act=F.silu),
             nn.Sequential(nn.Conv2d(channels, filters, 1, bias=False), norm(filters)),
         ]
         self.block = nn.Sequential(*layers)

@@ -37,12 +37,14 @@ def hard_swish(x: keras.KerasTensor) -> keras.KerasTensor:
 def squeeze_excitation(
     x: keras.KerasTensor,
     squeezed: int,
-    gate: Callable[..., layers.Layer],
     act: Callable[..., layers.Layer] = layers.ReLU,
+    gate: Callable[..., layers.Layer] | None = None,
     *,
     name: str,
 ) -> keras.KerasTensor:
     """56x56x16 -> 56x56x16 at `features.1.block.1`, the first of 9 uses."""
+    if gate is None:
+        gate = partial(layers.Activation, "sigmoid")
     in_channels = x.shape[-1]
     scale = layers.GlobalAveragePooling2D(
         keepdims=True, name=f"{name}_global_avg_pool_1"
@@ -89,7 +91,7 @@ def inverted_residual(
         y = squeeze_excitation(
             y,
             round_to(expanded // 4, 8),
-            partial(layers.Activation, hard_sigmoid),
+            gate=partial(layers.Activation, hard_sigmoid),
             name=f"{name}_block_{shift + 1}",
         )
     y = layers.Conv2D(

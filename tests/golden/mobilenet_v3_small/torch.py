@@ -29,8 +29,8 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        gate: Callable[[Tensor], Tensor],
         act: Callable[[Tensor], Tensor] = F.relu,
+        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
     ) -> None:
         super().__init__()
         self.act = act
@@ -86,7 +86,11 @@ class InvertedResidual(nn.Module):
         )
         if squeeze:
             layers.append(
-                SqueezeExcitation(expanded, round_to(expanded // 4, 8), F.hardsigmoid),
+                SqueezeExcitation(
+                    expanded,
+                    round_to(expanded // 4, 8),
+                    gate=F.hardsigmoid,
+                ),
             )
         layers.append(
             nn.Sequential(

@@ -11,11 +11,7 @@ from keras import layers
 
 
 def reduction(
-    x: keras.KerasTensor,
-    widths: int | tuple[int, ...],
-    relu_first: bool = True,
-    *,
-    name: str,
+    x: keras.KerasTensor, widths: tuple[int, ...], relu_first: bool = True, *, name: str
 ) -> keras.KerasTensor:
     """A module of the entry or the exit flow, which halves the map.
 
@@ -87,9 +83,9 @@ def xception(classes: int = 1000) -> keras.Model:
         name="block1_conv2_bn",
     )(x)
     x = layers.ReLU(name="block1_conv2_act")(x)  # 147x147x64
-    x = reduction(x, 128, relu_first=False, name="block2")  # 74x74x128
-    x = reduction(x, 256, name="block3")  # 37x37x256
-    x = reduction(x, 728, name="block4")  # 19x19x728
+    x = reduction(x, (128, 128), relu_first=False, name="block2")  # 74x74x128
+    x = reduction(x, (256, 256), name="block3")  # 37x37x256
+    x = reduction(x, (728, 728), name="block4")  # 19x19x728
     for i in range(5, 13):
         x = middle(x, name=f"block{i}")  # 19x19x728
     x = reduction(x, (728, 1024), name="block13")  # 10x10x1024

@@ -80,7 +80,7 @@ class Reduction(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, widths: int | tuple[int, ...], relu_first: bool = True
+        self, in_channels: int, widths: tuple[int, ...], relu_first: bool = True
     ) -> None:
         super().__init__()
         self.relu_first = relu_first
@@ -159,9 +159,9 @@ class Xception(nn.Module):
                 conv2_act=nn.ReLU(),
             ),
         )
-        self.block2 = Reduction(64, 128, relu_first=False)
-        self.block3 = Reduction(128, 256)
-        self.block4 = Reduction(256, 728)
+        self.block2 = Reduction(64, (128, 128), relu_first=False)
+        self.block3 = Reduction(128, (256, 256))
+        self.block4 = Reduction(256, (728, 728))
         for i in range(5, 13):
             self.add_module(f"block{i}", Middle(728))
         self.block13 = Reduction(728, (728, 1024))

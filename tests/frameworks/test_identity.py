@@ -1,0 +1,47 @@
+"""The generated class is the block: other arguments, the spec's parameters, weights, shapes and numbers, other sizes.
+
+A part with fixed seeds; ``make identity`` examines every block of the zoo.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NETWORKS = {
+    "torch": (
+        "resnet18", "resnet50", "efficientnet_b0", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
+        "regnet_y_400mf", "inception_v3", "shufflenet_v2_x1_0", "convnext_tiny", "unet", "keras/resnet50v2",
+        "keras/efficientnetv2b0", "keras/mobilenet", "keras/inceptionresnetv2", "xception", "nasnetmobile",
+    ),
+    "keras-tensorflow": ("resnet50", "mobilenet_v3_small", "regnet_y_400mf", "keras/resnet50v2", "xception"),
+}  # fmt: skip
+BESIDE = {"Adjust": ["with_avg_pool"], "ReductionCell": ["reduction_pad"]}
+"""What NASNet's blocks take besides: only the sizes of their maps decide it."""
+SEED, LARGEST = 7, 2_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", NETWORKS)
+def test_every_definition_is_the_block(target: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "support.identity", target, str(SEED), str(LARGEST)]
+    done = subprocess.run(
+        [*command, *NETWORKS[target]], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    findings: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {finding["network"] for finding in findings} == set(NETWORKS[target])
+    wrong = []
+    for finding in findings:
+        if finding["beside"]:
+            assert finding["beside"] == BESIDE[finding["block"]], finding
+        elif finding["problems"]:
+            wrong.append(f"{finding['network']}, {finding['block']}: {finding['problems'][0]}")
+    assert not wrong, "\n".join(wrong)
+    assert all(finding["uses"] >= 8 for finding in findings)
+    assert sum(finding["numbers"] for finding in findings) > 20
