@@ -11,7 +11,7 @@ import pytest
 import cnnspec
 from cnnspec.verify import verify
 
-SMALL = ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp", "lenet5", "nielsen6", "fcn", "dqn")
+SMALL = ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp", "nielsen6", "fcn", "dqn")
 SIZES = {"fcn": (3, 32, 32), "dqn": (4, 64, 64)}
 
 FAMILIES = {
@@ -52,6 +52,13 @@ ON_JAX = ("squeezenet1_1", "shufflenet_v2_x0_5")
 
 
 @pytest.mark.slow
+@pytest.mark.processes
+def test_on_every_target_as_users_run_it() -> None:
+    report = verify(cnnspec.load("lenet5"), targets=["all"], level="train")
+    assert report.ok, report.as_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_on_every_target(name: str) -> None:
     report = verify(cnnspec.load(name, inputs=SIZES.get(name)), targets=["all"], level="train")
@@ -59,6 +66,7 @@ def test_on_every_target(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.parametrize("name", FAMILIES)
 def test_on_all_but_some(name: str) -> None:
     graph = cnnspec.load(name, inputs=(3, FAMILIES[name], FAMILIES[name]))
@@ -68,6 +76,7 @@ def test_on_all_but_some(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.parametrize("name", LARGE)
 def test_gradients_of_large_ones(name: str) -> None:
     graph = cnnspec.load(name, inputs=LARGE[name])
