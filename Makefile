@@ -7,11 +7,13 @@ READY := $(VENV)/.ready
 DEMO := build/demo
 WHEEL := build/wheel
 LOWEST := build/lowest
+# The ten slowest tests are shown, all are kept.
+durations = --durations 10 --keep-durations build/durations-$(1).txt
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast frameworks check lint types wheel lowest format golden coverage bench mutants zoo crosscheck clean
+.PHONY: help demo test fast frameworks check lint types wheel lowest format golden coverage bench mutants zoo crosscheck soak clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,11 +40,11 @@ demo: $(READY) ## check LeNet-5 and ResNet-18, compile them to PyTorch and Keras
 test: fast frameworks ## all tests
 
 fast: $(READY) ## the tests that need no framework
-	$(BIN)/pytest tests/fast -n 2
+	$(BIN)/pytest tests/fast -n 2 --dist worksteal $(call durations,fast)
 
-# A file stays in one process: the frameworks are slow to import.
+# tests/frameworks/conftest.py says what stays in one process.
 frameworks: $(READY) ## the tests that run generated code in PyTorch and Keras
-	$(BIN)/pytest tests/frameworks -n 2 --dist loadfile
+	$(BIN)/pytest tests/frameworks -n 2 --dist loadgroup $(call durations,frameworks)
 
 check: lint types fast wheel ## everything but the framework tests
 
@@ -81,7 +83,7 @@ golden: $(READY) ## rewrite the expected outputs; review the difference
 coverage: $(READY) ## both suites, with the lines they do not reach; fails below the bound in pyproject.toml
 	$(BIN)/coverage erase
 	$(BIN)/pytest tests/fast --cov --cov-report= --cov-fail-under=0
-	$(BIN)/pytest tests/frameworks -n 2 --dist loadfile --cov --cov-append
+	$(BIN)/pytest tests/frameworks -n 2 --dist loadgroup --cov --cov-append
 
 bench: $(READY) ## what a check costs, beside other tools, and how it grows with the size of the network
 	$(BIN)/python benchmarks/startup.py
@@ -95,6 +97,11 @@ zoo: $(READY) ## every network against its original in torchvision or keras.appl
 
 crosscheck: $(READY) ## every network of the zoo on every target, for hours; goes on where it was; rewrites the table in docs/verification.md
 	$(BIN)/python benchmarks/crosscheck.py
+
+# What takes too long for every change: before a release, and after a change of an emitter or of the definition.
+soak: $(READY) ## 10,000 random networks, then the zoo on every target anew: a night
+	$(BIN)/cnnspec fuzz --count 10000 --targets torch,keras-tensorflow --save build/soak
+	$(BIN)/python benchmarks/crosscheck.py --again
 
 clean: ## remove what was built, the environment included
 	rm -rf build dist $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

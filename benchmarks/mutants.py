@@ -14,14 +14,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.mutants import MUTANTS
 from support.mutation import Laboratory, table, write
+from support.residents import Residents
 
 
 def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
-        laboratory = Laboratory(Path(place))
+        residents = Residents(Path(place))
+        laboratory = Laboratory(Path(place), residents)
         text = table([laboratory.examine(mutant) for mutant in MUTANTS])
-        laboratory.close()
+        residents.close()
     write(text)
     print(text)
     print(f"{len(MUTANTS)} mutants in {time.monotonic() - began:.0f} s")

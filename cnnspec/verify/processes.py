@@ -46,7 +46,7 @@ def run(
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     together = min(cores, len(folders))
-    environment = _environment(max(1, cores // together))
+    surroundings = environment(max(1, cores // together))
     waiting = list(folders)
     running: dict[str, _Running] = {}
     endings: dict[str, Ending] = {}
@@ -55,7 +55,7 @@ def run(
         while waiting or running:
             while waiting and len(running) < together:
                 target = waiting.pop(0)
-                running[target] = _Running(_start(folders[target], environment), time.monotonic())
+                running[target] = _Running(_start(folders[target], surroundings), time.monotonic())
                 progress(f"{target} runs")
             time.sleep(POLL)
             for target, one in list(running.items()):
@@ -86,12 +86,12 @@ def _share(folder: Path) -> float:
     return done / of
 
 
-def _start(folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, surroundings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with (folder / "log.txt").open("wb") as log:
         return subprocess.Popen(
             # -P: generated code called torch.py in the current folder must not pass for the framework.
             [sys.executable, "-P", "-m", "cnnspec.verify.worker", str(folder)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=surroundings,
             # A group of its own: what the process starts ends with it, and Ctrl-C reaches only the parent.
             start_new_session=True,
         )  # fmt: skip
@@ -106,7 +106,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """The same surroundings for every run: no accelerator, a fixed hash seed, and a fair share of the cores."""
     shares = (
         "OMP_NUM_THREADS",

@@ -16,6 +16,7 @@ from cnnspec import api, loading
 from cnnspec.codegen.replay import Deviation
 from cnnspec.diagnostics import SpecError
 from cnnspec.graph import Graph
+from support.emitted import SOURCES, for_compiling
 from support.random_specs import RandomSpec
 from support.recording import check
 
@@ -73,13 +74,13 @@ def refused(text: str, backend: str) -> str:
 
 
 # ---- the whole zoo, and random specs -------------------------------------------------------------------------------
-# Backends follow each other in the order of the tests, and share what is loaded.
+# Backends follow each other in the order of the tests, and share what is loaded: the lowest decorator varies fastest.
 
 
 @lru_cache(maxsize=1)
 def of_the_zoo(name: str) -> tuple[Graph, list[Graph], list[Graph]]:
     """A network, its probes, and the same with another value for a parameter."""
-    graph, probes = api.load_for_compiling(loading.find(name))
+    graph, probes = for_compiling(name)
     sizes = [parameter for parameter in ("classes", "actions") if parameter in graph.parameters]
     return graph, probes, [api.load(name, **{parameter: 7}) for parameter in sizes]
 
@@ -90,16 +91,16 @@ def at_random(seed: int) -> tuple[Graph, list[Graph], list[Graph]]:
     return *loaded(text), [api.loads(text, classes=9), api.loads(text, width=10)]
 
 
-@pytest.mark.parametrize("name", ZOO)
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ZOO)
 def test_zoo_computes_its_graph(name: str, backend: str) -> None:
     graph, probes, others = of_the_zoo(name)
-    source = check(backend, graph, probes, others)
+    source = SOURCES[name, backend] = check(backend, graph, probes, others)
     assert not others or "= 1000" in source or "classes: int = " in source or "actions: int = 18" in source
 
 
-@pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("seed", range(30))
 def test_random_specs_compute_their_graphs(seed: int, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Many of these have weights that nothing reads: refused for Keras, but planned and printed well enough.
     monkeypatch.setattr("cnnspec_keras.emit._check_results", lambda graph: None)

@@ -9,14 +9,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-from cnnspec import api, loading
-from cnnspec.backend import emitter
-from cnnspec.graph import Graph
+from cnnspec import api
+from support.emitted import emitted
 
 HERE = Path(__file__).parents[1] / "golden"
 BACKENDS = ("torch", "keras")
@@ -74,16 +72,10 @@ BLOCKS = {
 }
 
 
-@lru_cache(maxsize=1)
-def loaded(spec: str) -> tuple[Graph, list[Graph]]:
-    """What `api.compile` loads, once for both backends, which follow each other in the order of the tests."""
-    return api.load_for_compiling(loading.find(spec))
-
-
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("spec", SPECS)
 def test_code_of_the_zoo(spec: str, backend: str, golden: Callable[[str | Path, str], None]) -> None:
-    text = emitter(backend).emit(*loaded(spec))
+    text = emitted(spec, backend)
     golden(f"{spec.replace('/', '_')}/{backend}.py", text)
     assert len(text.splitlines()) <= LONGEST.get((spec, backend), 320)
 
@@ -97,10 +89,10 @@ def test_auxiliary_heads(backend: str, golden: Callable[[str | Path, str], None]
 def test_each_block_is_one_class_or_function(spec: str) -> None:
     """Besides the model itself, and helpers where a network needs them."""
     blocks = BLOCKS[spec]
-    classes = re.findall(r"^class (\w+)\(nn\.Module\)", api.compile(spec, "torch"), re.MULTILINE)
+    classes = re.findall(r"^class (\w+)\(nn\.Module\)", emitted(spec, "torch"), re.MULTILINE)
     assert set(classes[:-1]) == blocks
     assert len(classes) == len(blocks) + 1
-    functions = re.findall(r"^def (\w+)", api.compile(spec, "keras"), re.MULTILINE)
+    functions = re.findall(r"^def (\w+)", emitted(spec, "keras"), re.MULTILINE)
     assert len(functions) == len(blocks) + 1
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +12,8 @@ from numpy.typing import NDArray
 
 from cnnspec.backend import backend
 from cnnspec.weights import draw, draw_inputs
-from support.keras_process import BATCH, SEED, network
-
-Network = tuple[str, list[int] | None, dict[str, Any], bool]
-"""A spec, the shape of its input, its parameters, and whether it is saved and loaded back."""
+from support.keras_process import BATCH, SEED, Network, network, run
+from support.residents import Residents
 
 SMALL = [3, 64, 64]
 FAMILIES: list[Network] = [
@@ -50,21 +44,14 @@ GATES = {"float64": 1e-10, "float32": 1e-5}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, NDArray[Any]]]:
+def results(tmp_path_factory: pytest.TempPathFactory, residents: Residents) -> Mapping[str, Mapping[str, NDArray[Any]]]:
     """What every network gave on every backend: a process for each, one after another."""
     found = {}
     for target, networks in TARGETS.items():
         gap = backend("keras").missing(target)
         if gap is not None:
             continue
-        folder = tmp_path_factory.mktemp(target)
-        job = folder / "job.json"
-        job.write_text(json.dumps({"target": target, "networks": networks}), encoding="utf-8")
-        command = [sys.executable, "-W", "ignore", "-m", "support.keras_process", str(job)]
-        ran = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
-        assert ran.returncode == 0, ran.stderr[-4000:]
-        with np.load(folder / "results.npz") as file:
-            found[target] = dict(file)
+        found[target] = residents.of(target).call(run, target, networks, tmp_path_factory.mktemp(target))
     return found
 
 

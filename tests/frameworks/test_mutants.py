@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from support.mutants import MUTANTS
 from support.mutation import Laboratory, Mutant, documented, examine, graph_of, table, without_numbers
+from support.residents import Residents
 
 
 @pytest.fixture(scope="module")
-def laboratory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    one = Laboratory(tmp_path_factory.mktemp("mutants"))
-    yield one
-    one.close()
+def laboratory(tmp_path_factory: pytest.TempPathFactory, residents: Residents) -> Laboratory:
+    return Laboratory(tmp_path_factory.mktemp("mutants"), residents)
 
 
 def kind(mutant: Mutant) -> str:
@@ -55,6 +52,7 @@ def test_documented(laboratory: Laboratory) -> None:
     assert without_numbers(documented()) == without_numbers(found)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "name",
     [

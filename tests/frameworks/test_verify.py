@@ -13,7 +13,8 @@ from cnnspec.backend import backend
 from cnnspec.verify import verify
 from cnnspec.verify.comparison import Verdict, judge
 from cnnspec.verify.exchange import SETTINGS, Job, Result, read_result, write_job
-from cnnspec.verify.processes import run
+from cnnspec.verify.worker import work
+from support.residents import Residents
 
 SMALL_RESNET = """
 block Residual(width, stride = 1) {
@@ -58,15 +59,14 @@ def test_targets_agree(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def compute(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Result]:
+def compute(tmp_path_factory: pytest.TempPathFactory, residents: Residents) -> Callable[[str, str], Result]:
     """What a target makes of source for `MUTABLE`."""
     graph = cnnspec.loads(MUTABLE)
 
     def compute(target: str, source: str) -> Result:
         folder: Path = tmp_path_factory.mktemp(target)
         write_job(folder, Job(target.partition("-")[0], target, 0, BATCH), graph, source)
-        ending = run({target: folder}, 300, lambda _: None)[target]
-        assert not ending.failure, ending.log
+        residents.of(target).call(work, folder)
         return read_result(folder)
 
     return compute

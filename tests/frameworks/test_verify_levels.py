@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +11,8 @@ import cnnspec
 from cnnspec.backend import backend
 from cnnspec.graph import Graph
 from cnnspec.verify import Report, verify
+from support.layers_alone import compare
+from support.residents import Residents
 
 SPEC = """
 block Residual(width) {
@@ -69,12 +66,8 @@ def test_compiled_torch_agrees(graph: Graph) -> None:
 
 
 @pytest.mark.parametrize("target", ["torch", "keras-tensorflow", "keras-jax", "keras-torch"])
-def test_layers_run_alone_as_the_definition_has_them(graph: Graph, target: str) -> None:
-    command = [sys.executable, "-W", "ignore", "-m", "support.layers_alone", target]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    done = subprocess.run(command, env=environment, input=SPEC, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    seen, difference = json.loads(done.stdout.splitlines()[-1])
+def test_layers_run_alone_as_the_definition_has_them(graph: Graph, target: str, residents: Residents) -> None:
+    seen, difference = residents.of(target).call(compare, SPEC, target)
     assert seen >= len(graph.layers) * (0.5 if target == "torch" else 1)
     assert difference < 1e-11
 

@@ -1,6 +1,6 @@
 """Networks of the zoo through the cross-check: of every spec file but two, on as many targets as there is time for.
 
-``make crosscheck`` runs all networks on every target, for hours.  Left out here are the files of torchvision's VGG, for
+``make soak`` runs all networks on every target, for hours.  Left out here are the files of torchvision's VGG, for
 its 130 million weights, and of its Inception v3, whose auxiliary head needs images of 299x299.
 """
 
@@ -11,7 +11,7 @@ import pytest
 import cnnspec
 from cnnspec.verify import verify
 
-SMALL = ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp", "lenet5", "nielsen6", "fcn", "dqn")
+SMALL = ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp", "nielsen6", "fcn", "dqn")
 SIZES = {"fcn": (3, 32, 32), "dqn": (4, 64, 64)}
 
 FAMILIES = {
@@ -33,6 +33,8 @@ FAMILIES = {
     "keras/densenet121": 64,
 }
 """By the size of their images: at level ``train``."""
+STEPS = 2
+"""Of training, of the families: five take a minute more, as the small ones have here, and all in `make soak`."""
 LARGE = {
     "unet": (1, 32, 32),
     "alexnet": (3, 64, 64),
@@ -52,6 +54,13 @@ ON_JAX = ("squeezenet1_1", "shufflenet_v2_x0_5")
 
 
 @pytest.mark.slow
+@pytest.mark.processes
+def test_on_every_target_as_users_run_it() -> None:
+    report = verify(cnnspec.load("lenet5"), targets=["all"], level="train")
+    assert report.ok, report.as_text()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_on_every_target(name: str) -> None:
     report = verify(cnnspec.load(name, inputs=SIZES.get(name)), targets=["all"], level="train")
@@ -59,15 +68,17 @@ def test_on_every_target(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.parametrize("name", FAMILIES)
 def test_on_all_but_some(name: str) -> None:
     graph = cnnspec.load(name, inputs=(3, FAMILIES[name], FAMILIES[name]))
     targets = ["reference", "torch", "keras-tensorflow", "keras-torch", *(["keras-jax"] if name in ON_JAX else [])]
-    report = verify(graph, targets=targets, level="train")
+    report = verify(graph, targets=targets, level="train", steps=STEPS)
     assert report.ok, report.as_text()
 
 
 @pytest.mark.slow
+@pytest.mark.spread
 @pytest.mark.parametrize("name", LARGE)
 def test_gradients_of_large_ones(name: str) -> None:
     graph = cnnspec.load(name, inputs=LARGE[name])

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+import cnnspec
+from cnnspec.backend import backend
 from cnnspec.initialisers import Initialiser
 
 PLAIN = (
@@ -121,3 +123,20 @@ def wrong(init: Initialiser, values: NDArray[np.floating]) -> list[str]:
         if np.abs(product - np.eye(len(product))).max() > 1e-5:
             found.append("not orthogonal")
     return found
+
+
+def started(text: str, target: str) -> dict[str, NDArray[np.floating]]:
+    """What the generated code of a spec starts from, in a process that has the target's framework."""
+    graph = cnnspec.loads(text)
+    chosen = backend(target.partition("-")[0])
+    runtime = chosen.runtime(target, "float32")
+    if target == "torch":
+        import torch
+
+        torch.manual_seed(1)
+    else:
+        import keras
+
+        keras.utils.set_random_seed(1)
+    model = runtime.build(chosen.emit(graph, []), graph)
+    return runtime.state(model, graph)

@@ -1,13 +1,10 @@
-"""Generated Keras code run in a process of its own: ``python -m support.keras_process JOB.json``.
+"""Generated Keras code run in a process that has one backend of Keras.
 
-One process has one backend of Keras.  The job names it and the networks; the outputs of each in each precision, and
-what came of saving it and loading it back, go to ``results.npz`` beside the job.
+The outputs of each network in each precision, and what came of saving it and loading it back.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,9 @@ from cnnspec import api, loading
 from cnnspec.backend import backend
 from cnnspec.graph import Graph
 from cnnspec.weights import draw, draw_inputs
+
+Network = tuple[str, list[int] | None, dict[str, Any], bool]
+"""A spec, the shape of its input, its parameters, and whether it is saved and loaded back."""
 
 SEED = 3
 BATCH = 2
@@ -29,15 +29,16 @@ def network(spec: str, input_shape: list[int] | None, parameters: dict[str, Any]
     return api.load_for_compiling(found, inputs=shapes, parameters=parameters)
 
 
-def run(job: dict[str, Any], folder: Path) -> None:
+def run(target: str, networks: list[Network], folder: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """By the number of the network, the precision or ``loaded``, and the name."""
     emitter = backend("keras")
     results: dict[str, np.ndarray[Any, Any]] = {}
-    for number, (spec, input_shape, parameters, saved) in enumerate(job["networks"]):
+    for number, (spec, input_shape, parameters, saved) in enumerate(networks):
         graph, probes = network(spec, input_shape, parameters)
         source = emitter.emit(graph, probes)
         state, inputs = draw(graph, SEED), draw_inputs(graph, BATCH, SEED)
         for precision in ("float64", "float32"):
-            runtime = emitter.runtime(job["target"], precision)
+            runtime = emitter.runtime(target, precision)
             model = runtime.build(source, graph)
             runtime.load(model, graph, state)
             outputs = runtime.forward(model, graph, inputs, training=False).outputs
@@ -46,7 +47,7 @@ def run(job: dict[str, Any], folder: Path) -> None:
             results.update(
                 {f"{number}/loaded/{name}": value for name, value in reloaded(model, inputs, folder).items()}
             )
-    np.savez(folder / "results.npz", **results)
+    return results
 
 
 def reloaded(model: Any, inputs: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -64,8 +65,3 @@ def reloaded(model: Any, inputs: dict[str, Any], folder: Path) -> dict[str, Any]
         "same_weights": np.array(all(np.array_equal(*map(keras.ops.convert_to_numpy, pair)) for pair in weights)),
         "deviation": np.abs(after - before).max() / np.abs(before).max(),
     }
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    run(json.loads(path.read_text(encoding="utf-8")), path.parent)

@@ -1,23 +1,20 @@
-"""Every layer of a network run alone, in a process of its own: ``python -m support.layers_alone TARGET < net.cnn``.
-
-One process has one backend of Keras.  Writes how many layers could run, and the largest difference from what their
-definition gives: outputs, and gradients of inputs and weights, in float64.
-"""
+"""Every layer of a network run alone, for a process that has one backend of Keras."""
 
 from __future__ import annotations
-
-import json
-import sys
 
 import numpy
 
 import cnnspec
 from cnnspec.backend import backend
-from cnnspec.graph import Graph
 from cnnspec.weights import draw
 
 
-def compare(graph: Graph, target: str) -> tuple[int, float]:
+def compare(text: str, target: str) -> tuple[int, float]:
+    """How many layers could run, and the largest difference from what their definition gives.
+
+    Of outputs, and gradients of inputs and weights, in float64.
+    """
+    graph = cnnspec.loads(text)
     definition = backend("reference").runtime("reference", "float64")
     chosen = backend(target.partition("-")[0])
     runtime = chosen.runtime(target, "float64")
@@ -45,7 +42,3 @@ def compare(graph: Graph, target: str) -> tuple[int, float]:
         )
         differences += [float(numpy.abs(here - there).max()) for here, there in pairs]
     return seen, float(numpy.max(differences))
-
-
-if __name__ == "__main__":
-    json.dump(compare(cnnspec.loads(sys.stdin.read()), sys.argv[1]), sys.stdout)

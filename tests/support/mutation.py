@@ -2,7 +2,7 @@
 
 A mutant is the code of one target with a detail changed (see `support.mutants`).  It goes through the same `verify` as
 on the command line, whose processes alone are replaced: a new one for each mutant would take an hour.  PyTorch and the
-reference run here, Keras in one process for all mutants; what did not change is computed once.
+reference run here, Keras in its resident process; what did not change is computed once.
 
 ``make mutants`` writes the table in ``docs/verification.md``.
 """
@@ -12,8 +12,6 @@ from __future__ import annotations
 import io
 import re
 import shutil
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
@@ -39,6 +37,7 @@ from cnnspec.verify.exchange import Level, Setting, read_job, read_result
 from cnnspec.verify.processes import Ending
 from cnnspec.verify.worker import work
 from cnnspec_reference.definition import DEFINITIONS, Definition, Given, Result
+from support.residents import ResidentError, Residents
 
 DOCS = Path(__file__).parents[2] / "docs" / "verification.md"
 BEGIN, END = "<!-- mutants: written by `make mutants` -->\n", "<!-- end of mutants -->\n"
@@ -143,58 +142,17 @@ class Finding:
         )
 
 
-class KerasProcess:
-    """One process that does the jobs of all mutants."""
-
-    _PROGRAM = """
-import sys, traceback
-from pathlib import Path
-from cnnspec.verify.worker import work
-
-answers, sys.stdout = sys.stdout, sys.stderr
-for line in sys.stdin:
-    try:
-        work(Path(line.strip()))
-        print("done", file=answers, flush=True)
-    except Exception:
-        print(repr(traceback.format_exc()), file=answers, flush=True)
-"""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", self._PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def work(self, folder: Path) -> str:
-        """Do the job in the folder; the traceback, if it fails."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(folder, file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline().strip()
-        return "" if answer == "done" else answer or "the process of Keras ended"
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
 class Laboratory:
     """Puts mutants through `verify`, and keeps what they share."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, residents: Residents) -> None:
         self._place = place
-        self._keras = KerasProcess()
+        self._residents = residents
         self._results: dict[tuple[str, ...], Path] = {}
         self._findings: dict[Mutant, Finding] = {}
         self._outputs: dict[str, Any] = {}
         self._changed = ""
         """The change in the definition, which is part of what computes then."""
-
-    def close(self) -> None:
-        self._keras.close()
 
     def examine(self, mutant: Mutant) -> Finding:
         """Put a mutant through `verify`, once."""
@@ -239,7 +197,7 @@ class Laboratory:
         if key in self._results:
             shutil.copytree(self._results[key], folder, dirs_exist_ok=True)
         else:
-            failure = self._keras.work(folder) if target.startswith("keras") else work_here(folder)
+            failure = self._work_in_keras(target, folder) if target.startswith("keras") else work_here(folder)
             if not failure:
                 self._results[key] = self._place / str(len(self._results))
                 shutil.copytree(folder, self._results[key])
@@ -249,6 +207,13 @@ class Laboratory:
             found = outcomes.get(Setting("float32", "evaluation")) or outcomes[Setting("float64", "evaluation")]
             self._outputs[target] = found.outputs["output"]
         return Ending(monotonic() - began, "it raised an exception" if failure else "", failure)
+
+    def _work_in_keras(self, target: str, folder: Path) -> str:
+        try:
+            self._residents.of(target).call(work, folder)
+        except ResidentError as error:
+            return str(error)
+        return ""
 
     def _accepted(self) -> dict[str, bool]:
         """What usual comparisons of the last two outputs say: in evaluation, in float32."""
