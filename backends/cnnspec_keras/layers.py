@@ -595,7 +595,8 @@ def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emi
     plain = _no_pad(pads) and not pools.by_size and not up
     counted = all(layer.count_pad for layer in layers) and not up
     same = all(
-        set(window.stride) == {1}
+        rank < 3
+        and set(window.stride) == {1}
         and all(k % 2 for k in window.kernel)
         and pad == tuple((k // 2, k // 2) for k in window.kernel)
         and not layer.count_pad

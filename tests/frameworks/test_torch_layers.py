@@ -38,6 +38,7 @@ from cnnspec_torch.layers import EMITTERS, initialisation
 from cnnspec_torch.runtime import TorchRuntime
 from support.definitions import evaluate
 from support.layer_examples import EXAMPLES, POSITIVE, Example
+from support.other_sizes import RESIZED
 from support.torchvision_models import torchvision_models
 
 Array = NDArray[np.float64]
@@ -170,6 +171,25 @@ def test_layer_computes_its_definition(example: Example) -> None:
         found = found if isinstance(found, tuple) else (found,)
         for one, values in zip(found, expected, strict=True):
             close(one, values)
+
+
+def test_a_layer_written_for_one_size_computes_its_definition_at_others() -> None:
+    for case in RESIZED:
+        assert case.examples
+        module, formula = emit(case.examples[0].layer, case.compiled)
+        assert module is not None
+        made = make(module)
+        for example in case.examples:
+            inputs, weights = draw(example)
+            expected = defined(example, inputs, weights)[0]
+            (tensor,) = map(torch.from_numpy, inputs)
+            made.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()}, strict=False)
+            try:
+                close(made(tensor), expected)
+                if formula is not None:
+                    close(eval(formula, NAMES | {"x0": tensor}), expected)
+            except Exception as problem:
+                raise AssertionError(f"{module}, written for {case.compiled}, at {example.inputs[0]}") from problem
 
 
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if len(e.inputs) == 1], ids=str)
