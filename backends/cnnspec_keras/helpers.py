@@ -216,9 +216,7 @@ _SOURCES = [
                 rate * (size - 1) + 1
                 for size, rate in zip(self.pool_size, self.dilation_rate)
             ]
-            pairs = window_padding(
-                x, window, self.strides, self.padding, self.ceil_mode
-            )
+            pairs = window_padding(x, window, self.strides, self.padding, self.ceil_mode)
             x = ops.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=float("-inf"))
             # The last axis first, so that the first of equal values wins.
             for axis in reversed(range(len(self.pool_size))):

@@ -223,8 +223,8 @@ _CEIL_MAX_POOL = '''\
 class CeilMaxPool{rank}d(nn.MaxPool{rank}d):
     """Max pooling that pads each side by an amount of its own, with minus infinity.
 
-    ``padding`` has {sides}.  In ``ceil_mode`` a last window that begins
-    in the map is kept.
+    ``padding`` has {sides}.
+    In ``ceil_mode`` a last window that begins in the map is kept.
     """
 
     def __init__(
@@ -251,8 +251,8 @@ class CeilAvgPool{rank}d(nn.AvgPool{rank}d):
     """Average pooling that pads each side by an amount of its own.
 
     ``counted`` is padding that counts as zeros, ``uncounted`` padding that is left out
-    of the average; each has {sides}.  In ``ceil_mode`` a last
-    window that begins in the map is kept.
+    of the average; each has {sides}.
+    In ``ceil_mode`` a last window that begins in the map is kept.
     """
 
     def __init__(
@@ -290,8 +290,8 @@ _CEIL_LP_POOL = '''\
 class CeilLPPool{rank}d(nn.LPPool{rank}d):
     """Power-average pooling that pads each side by an amount of its own.
 
-    ``padding`` has {sides}.  In ``ceil_mode`` a last window that begins
-    in the map is kept.
+    ``padding`` has {sides}.
+    In ``ceil_mode`` a last window that begins in the map is kept.
     """
 
     def __init__(

@@ -52,9 +52,7 @@ def _windows() -> Iterator[Layer]:
             yield pooling.MaxPool(kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode, dilation=2)
             yield pooling.L2Pool(kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode)
             for count_pad in (False, True):
-                yield pooling.AvgPool(
-                    kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode, count_pad=count_pad
-                )
+                yield pooling.AvgPool(kernel=kernel, stride=stride, pad=pad, ceil_mode=ceil_mode, count_pad=count_pad)
 
 
 MAPS: tuple[Layer, ...] = (
