@@ -26,6 +26,7 @@ from cnnspec.layers.base import Layer
 from cnnspec.layers.regularisation import Dropout
 from cnnspec.shapes import Shape
 from cnnspec.shapes import show as show_first
+from cnnspec.sizes import other_sizes
 from cnnspec_keras.helpers import HELPERS
 from cnnspec_keras.initialisers import PREFIX, constants
 from cnnspec_keras.layers import EMITTERS, EXACT_EMITTERS, Emitter, layer_name
@@ -114,6 +115,14 @@ def _longest_chain(graph: Graph) -> int:
         depth = 1 + max((depths.get(value, 0) for value in node.inputs), default=0)
         depths.update(dict.fromkeys(node.outputs, depth))
     return max(depths.values(), default=0)
+
+
+def size_parameter(graph: Graph, name: str) -> str:
+    """What the model's function calls the size of an input: ``input_size``, or by its name among several."""
+    word = "input_size" if len(graph.inputs) == 1 else f"{name}_size"
+    while word in graph.parameters:
+        word += "_"
+    return word
 
 
 def show(shape: Shape) -> str:
@@ -244,7 +253,12 @@ class _Function:
     def _model(self, writer: Writer) -> None:
         graph = self.file.plan.graph
         name = self.routine.name
-        writer.put(f"def {name}", Bracket("(", list(self._parameters())), " -> keras.Model:")
+        sizes_of = self._input_sizes()
+        parts: list[Part] = [*self._parameters()]
+        if sizes_of:
+            parts.append("*")
+        parts += [f"{word}: tuple[{', '.join(['int'] * len(sizes))}] = {sizes}" for word, sizes in sizes_of.values()]
+        writer.put(f"def {name}", Bracket("(", parts), " -> keras.Model:")
         shapes = ", ".join(show(graph.values[port.value]) for port in graph.inputs)
         results = ", ".join(show(graph.values[port.value]) for port in graph.outputs)
         writer.lines += docstring(f"{graph.name}: {shapes} -> {results}.", 1)
@@ -253,6 +267,8 @@ class _Function:
             shape = graph.values[port.value]
             sizes = [str(size) if isinstance(size, int) else "None" for size in (*shape[1:], shape[0])]
             inner = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+            if port.name in sizes_of:
+                inner = f"(*{sizes_of[port.name][0]}, {shape[0]})"
             writer.put(f"{variable} = keras.Input", Bracket("(", [inner, f'name="{port.name}"']))
         for local, text in needed(self.routine.locals, self.body.lines):
             writer.put(f"{local} = ", parsed(text))
@@ -264,6 +280,17 @@ class _Function:
             writer.line("# Keras follows the layers back by recursion, a call for each.")
             writer.line(f"sys.setrecursionlimit(max(sys.getrecursionlimit(), {1000 * ceil(longest / 500)}))")
         writer.put("return keras.Model", Bracket("(", [inputs, outputs, f'name="{name}"']))
+
+    def _input_sizes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """The parameters that take the sizes of the inputs, where the network can have others, with their defaults."""
+        graph = self.file.plan.graph
+        if not other_sizes(graph).graphs:
+            return {}
+        sized = {port.name: graph.shape(port.value)[1:] for port in graph.inputs if len(graph.shape(port.value)) > 1}
+        return {
+            name: (size_parameter(graph, name), tuple(size for size in sizes if isinstance(size, int)))
+            for name, sizes in sized.items()
+        }
 
     # -- statements
 

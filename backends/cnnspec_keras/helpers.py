@@ -121,6 +121,73 @@ _SOURCES = [
             }
     ''',
     # ---- pooling
+    '''
+    def window_padding(
+        x: keras.KerasTensor,
+        window: tuple[int, ...],
+        strides: tuple[int, ...],
+        padding: str | tuple[tuple[int, int], ...],
+        ceil_mode: bool,
+    ) -> list[tuple[int, int]]:
+        """Padding before and after along each axis, for the size of the map.
+
+        "same" is for ``ceil(size / stride)`` windows, the odd row behind.  `ceil_mode` adds
+        rows that complete a last window which begins in the map.
+        """
+        pairs = []
+        for axis, (reach, stride) in enumerate(zip(window, strides)):
+            size = x.shape[axis + 1]
+            if padding == "same":
+                total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+                before, after = total // 2, total - total // 2
+            else:
+                before, after = padding[axis]
+            if ceil_mode:
+                last = -(-(size + before + after - reach) // stride) * stride
+                if last >= size + before:
+                    last -= stride
+                after = max(last + reach - size - before, after)
+            pairs.append((before, after))
+        return pairs
+    ''',
+    '''
+    @keras.saving.register_keras_serializable(package="cnnspec")
+    class WindowPadding(layers.Layer):
+        """Pads a map with zeros, or the `lowest` value, as a window needs it."""
+
+        def __init__(
+            self,
+            window: tuple[int, ...],
+            *,
+            strides: tuple[int, ...],
+            padding: str | tuple[tuple[int, int], ...],
+            ceil_mode: bool = False,
+            lowest: bool = False,
+            **kwargs: object,
+        ) -> None:
+            super().__init__(**kwargs)
+            self.window = tuple(window)
+            self.strides = tuple(strides)
+            self.padding = padding
+            self.ceil_mode = ceil_mode
+            self.lowest = lowest
+
+        def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+            pairs = window_padding(
+                x, self.window, self.strides, self.padding, self.ceil_mode
+            )
+            value = float("-inf") if self.lowest else 0.0
+            return ops.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=value)
+
+        def get_config(self) -> dict[str, object]:
+            return super().get_config() | {
+                "window": self.window,
+                "strides": self.strides,
+                "padding": self.padding,
+                "ceil_mode": self.ceil_mode,
+                "lowest": self.lowest,
+            }
+    ''',
     _infinity_padding(1),
     _infinity_padding(2),
     _infinity_padding(3),
@@ -134,19 +201,25 @@ _SOURCES = [
             pool_size: tuple[int, ...],
             *,
             strides: tuple[int, ...],
-            padding: tuple[tuple[int, int], ...],
+            padding: str | tuple[tuple[int, int], ...],
+            ceil_mode: bool = False,
             dilation_rate: tuple[int, ...],
             **kwargs: object,
         ) -> None:
             super().__init__(**kwargs)
             self.pool_size = tuple(pool_size)
             self.strides = tuple(strides)
-            self.padding = tuple(tuple(pair) for pair in padding)
+            self.padding = padding
+            self.ceil_mode = ceil_mode
             self.dilation_rate = tuple(dilation_rate)
 
         def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-            padding = ((0, 0), *self.padding, (0, 0))
-            x = ops.pad(x, padding, constant_values=float("-inf"))
+            window = [
+                rate * (size - 1) + 1
+                for size, rate in zip(self.pool_size, self.dilation_rate)
+            ]
+            pairs = window_padding(x, window, self.strides, self.padding, self.ceil_mode)
+            x = ops.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=float("-inf"))
             # The last axis first, so that the first of equal values wins.
             for axis in reversed(range(len(self.pool_size))):
                 reach = self.dilation_rate[axis] * (self.pool_size[axis] - 1)
@@ -166,6 +239,7 @@ _SOURCES = [
                 "pool_size": self.pool_size,
                 "strides": self.strides,
                 "padding": self.padding,
+                "ceil_mode": self.ceil_mode,
                 "dilation_rate": self.dilation_rate,
             }
     ''',
@@ -174,7 +248,8 @@ _SOURCES = [
     class BorderAveragePooling(layers.Layer):
         """Average pooling over the values inside the map.
 
-        Of the zeros that `padding` adds, those within `counted` count as values.
+        The zeros that `padding` adds count as values under `count_padding`; what `ceil_mode`
+        adds never does.
         """
 
         def __init__(
@@ -182,26 +257,31 @@ _SOURCES = [
             pool_size: tuple[int, ...],
             *,
             strides: tuple[int, ...],
-            padding: tuple[tuple[int, int], ...],
-            counted: tuple[tuple[int, int], ...],
+            padding: str | tuple[tuple[int, int], ...],
+            ceil_mode: bool = False,
+            count_padding: bool = False,
             **kwargs: object,
         ) -> None:
             super().__init__(**kwargs)
             self.pool_size = tuple(pool_size)
             self.strides = tuple(strides)
-            self.padding = tuple(tuple(pair) for pair in padding)
-            self.counted = tuple(tuple(pair) for pair in counted)
+            self.padding = padding
+            self.ceil_mode = ceil_mode
+            self.count_padding = count_padding
 
         def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-            rest = [
-                (outer[0] - inner[0], outer[1] - inner[1])
-                for outer, inner in zip(self.padding, self.counted)
-            ]
-            counts = ops.pad(
-                ops.ones_like(x), ((0, 0), *self.counted, (0, 0)), constant_values=1
+            pairs = window_padding(
+                x, self.pool_size, self.strides, self.padding, self.ceil_mode
             )
-            counts = ops.pad(counts, ((0, 0), *rest, (0, 0)))
-            x = ops.pad(x, ((0, 0), *self.padding, (0, 0)))
+            given = window_padding(x, self.pool_size, self.strides, self.padding, False)
+            added = [(0, pair[1] - own[1]) for pair, own in zip(pairs, given)]
+            counts = ops.pad(
+                ops.ones_like(x),
+                ((0, 0), *given, (0, 0)),
+                constant_values=1 if self.count_padding else 0,
+            )
+            counts = ops.pad(counts, ((0, 0), *added, (0, 0)))
+            x = ops.pad(x, ((0, 0), *pairs, (0, 0)))
             return ops.average_pool(x, self.pool_size, self.strides) / ops.average_pool(
                 counts, self.pool_size, self.strides
             )
@@ -211,7 +291,8 @@ _SOURCES = [
                 "pool_size": self.pool_size,
                 "strides": self.strides,
                 "padding": self.padding,
-                "counted": self.counted,
+                "ceil_mode": self.ceil_mode,
+                "count_padding": self.count_padding,
             }
     ''',
     '''
@@ -224,16 +305,21 @@ _SOURCES = [
             pool_size: tuple[int, ...],
             *,
             strides: tuple[int, ...],
-            padding: tuple[tuple[int, int], ...],
+            padding: str | tuple[tuple[int, int], ...],
+            ceil_mode: bool = False,
             **kwargs: object,
         ) -> None:
             super().__init__(**kwargs)
             self.pool_size = tuple(pool_size)
             self.strides = tuple(strides)
-            self.padding = tuple(tuple(pair) for pair in padding)
+            self.padding = padding
+            self.ceil_mode = ceil_mode
 
         def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-            x = ops.pad(ops.square(x), ((0, 0), *self.padding, (0, 0)))
+            pairs = window_padding(
+                x, self.pool_size, self.strides, self.padding, self.ceil_mode
+            )
+            x = ops.pad(ops.square(x), ((0, 0), *pairs, (0, 0)))
             total = ops.average_pool(x, self.pool_size, self.strides)
             for size in self.pool_size:
                 total = total * size
@@ -245,6 +331,7 @@ _SOURCES = [
                 "pool_size": self.pool_size,
                 "strides": self.strides,
                 "padding": self.padding,
+                "ceil_mode": self.ceil_mode,
             }
     ''',
     '''
@@ -758,7 +845,7 @@ _SOURCES = [
 
 def _name(source: str) -> str:
     """What a definition defines: the word after ``class`` or ``def``."""
-    line = source.split("\n")[1]
+    line = next(line for line in source.split("\n") if line.startswith(("class ", "def ")))
     return line.split()[1].partition("(")[0]
 
 

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from cnnspec.codegen.emission import Argument, Code, Construct, Emission, Place, Sizes, Stage, Unsupported
+from cnnspec.codegen.windows import Sides as Pairs
+from cnnspec.codegen.windows import pads_by_size
 from cnnspec.initialisers import Initialiser, Scaling
 from cnnspec.layers import activation, arithmetic, arrangement, normalisation, pooling, regularisation
-from cnnspec.layers.base import Layer, padding, per_axis
+from cnnspec.layers.base import Layer, SameShape, padding, per_axis
 from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec.layers.dense import Dense
 from cnnspec.shapes import Dim, Shape, known
 
 L = TypeVar("L", bound=Layer)
-Pairs = tuple[tuple[int, int], ...]
 Emitter = Callable[[Sequence[Place]], list[Emission]]
 
 EMITTERS: dict[type[Layer], Emitter] = {}
@@ -293,8 +294,9 @@ def _depthwise_initialisers(layers: Sequence[Conv]) -> list[Any] | None:
 class _Sliding:
     """How the kernels of a layer's uses go over their inputs.
 
-    ``modes`` is what ``padding`` says in each use, None where it cannot say it in all of them.  ``thinned`` is whether
-    the stride is taken afterwards.
+    ``modes`` is what ``padding`` says in each use, None where it cannot say it in all of them; ``by_size`` is whether
+    what goes before then works out ``same`` padding from its input.  ``thinned`` is whether the stride is taken
+    afterwards.
     """
 
     rank: int
@@ -303,6 +305,7 @@ class _Sliding:
     dilations: list[tuple[int, ...]]
     pads: list[Pairs]
     modes: list[str] | None
+    by_size: bool
     thinned: bool
 
     def arguments(self) -> Iterator[tuple[Any, Argument, tuple[Argument, Argument]]]:
@@ -318,7 +321,11 @@ class _Sliding:
         """The layer of a use, with what goes before and after it."""
         stages = [Stage(module)]
         if self.modes is None:
-            pad = _layer(f"ZeroPadding{self.rank}D", _paddings(self.pads)[number])
+            if self.by_size:
+                kernel, dilation = self.kernels[number], self.dilations[number]
+                pad = _window_padding(kernel, self.strides[number], dilation, "same")
+            else:
+                pad = _layer(f"ZeroPadding{self.rank}D", _paddings(self.pads)[number])
             stages.insert(0, Stage(pad, suffix="pad"))
         if self.thinned:
             thin = _layer(f"MaxPooling{self.rank}D", 1, Argument(_alike(self.strides)[number], "strides"))
@@ -334,6 +341,8 @@ def _sliding(layers: Sequence[Conv], places: Sequence[Place], *, equal_strides: 
     strides = [per_axis(layer, "stride", layer.stride, rank) for layer in layers]
     dilations = [per_axis(layer, "dilation", layer.dilation, rank) for layer in layers]
     pads = [layer.pads(shape) for layer, shape in zip(layers, shapes, strict=True)]
+    windows = [layer.window(shape) for layer, shape in zip(layers, shapes, strict=True)]
+    by_size = pads_by_size([layer.pad for layer in layers], pads, windows)
 
     # `same` where it is what the spec says, or cannot depend on the size of the input.  In three dimensions TensorFlow
     # begins at the wrong place where the stride is larger than the kernel (docs/verification.md).
@@ -351,13 +360,33 @@ def _sliding(layers: Sequence[Conv], places: Sequence[Place], *, equal_strides: 
         for s, d in zip(strides, dilations, strict=True)
     )
     modes: list[str] | None = None
-    if _no_pad(pads):
+    if _no_pad(pads) and not by_size:
         modes = ["valid"] * len(pads)
     elif all(same) and not thinned:
         modes = ["same"] * len(pads)
-    elif not thinned and all(one or _no_pad([pad]) for one, pad in zip(same, pads, strict=True)):
+    elif not thinned and not by_size and all(one or _no_pad([pad]) for one, pad in zip(same, pads, strict=True)):
         modes = ["valid" if _no_pad([pad]) else "same" for pad in pads]
-    return _Sliding(rank, kernels, strides, dilations, pads, modes, thinned)
+    return _Sliding(rank, kernels, strides, dilations, pads, modes, by_size, thinned)
+
+
+def _window_padding(
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    padding: Any,
+    *,
+    ceil_mode: bool = False,
+    lowest: bool = False,
+) -> Construct:
+    """A layer that pads a map as the window needs it at the map's size."""
+    return _helper(
+        "WindowPadding",
+        tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)),
+        Argument(tuple(stride), "strides"),
+        Argument(padding, "padding"),
+        Argument(ceil_mode, "ceil_mode", False),
+        Argument(lowest, "lowest", False),
+    )
 
 
 @emits_together(ConvTranspose)
@@ -432,17 +461,33 @@ def dense(layer: Dense, place: Place) -> Emission:
 # ---- pooling ---------------------------------------------------------------------------------------------------------
 
 
-def _windows(layers: Sequence[pooling.Pooling], places: Sequence[Place]) -> tuple[list[pooling.Pooled], list[Pairs]]:
-    """The windows, and the padding with what ``ceil_mode`` adds."""
-    windows, pads = [], []
-    for layer, place in zip(layers, places, strict=True):
-        (shape,) = place.inputs
-        if layer.rounds_up:
-            for size in shape[1:]:
-                _number(size, "the size that `ceil_mode` rounds up")
-        windows.append(layer.geometry(shape))
-        pads.append(layer.pads(shape) if layer.rounds_up else windows[-1].pads)
-    return windows, pads
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """How the windows of a layer's uses go over their inputs.
+
+    ``pads`` is without what ``ceil_mode`` adds.  ``by_size`` is whether the padding depends on the size of the map.
+    """
+
+    windows: list[pooling.Pooled]
+    pads: list[Pairs]
+    by_size: bool
+    rounds_up: list[bool]
+
+    def arguments(self, number: int) -> tuple[Argument, ...]:
+        """Padding and rounding of a use, for a helper: ``same`` where a size decides."""
+        return (
+            Argument("same" if self.by_size else self.pads[number], "padding"),
+            Argument(self.rounds_up[number], "ceil_mode", False),
+        )
+
+
+def _pools(layers: Sequence[Any], places: Sequence[Place]) -> _Pools:
+    windows = [layer.geometry(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    pads = [window.pads for window in windows]
+    sliding = [layer.window(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
+    by_size = pads_by_size([layer.pad for layer in layers], pads, sliding)
+    # `same` leaves nothing to round up.
+    return _Pools(windows, pads, by_size, [layer.rounds_up and layer.pad != "same" for layer in layers])
 
 
 def _pool_arguments(windows: Sequence[pooling.Pooled]) -> list[tuple[Argument, Argument]]:
@@ -492,7 +537,8 @@ def max_pool(layers: list[pooling.MaxPool], places: Sequence[Place]) -> list[Emi
     in the spec, but the relu lets neither through.
     """
     rank = len(places[0].inputs[0]) - 1
-    windows, pads = _windows(layers, places)
+    pools = _pools(layers, places)
+    windows, pads, rounds_up = pools.windows, pools.pads, pools.rounds_up
     if any(set(window.dilation) != {1} for window in windows):
         return [
             _one(
@@ -500,27 +546,39 @@ def max_pool(layers: list[pooling.MaxPool], places: Sequence[Place]) -> list[Emi
                     "DilatedMaxPooling",
                     window.kernel,
                     Argument(window.stride, "strides"),
-                    Argument(pad, "padding"),
+                    *pools.arguments(number),
                     Argument(window.dilation, "dilation_rate"),
                 )
             )
-            for window, pad in zip(windows, pads, strict=True)
+            for number, window in enumerate(windows)
         ]
-    plain = _no_pad(pads)
-    # With `ceil_mode` the padding depends on the size of the input as that of `same` does.
-    same = not plain and all(
-        (layer.pad == "same" or layer.ceil_mode or set(window.stride) == {1})
-        and pad == _same_pads(layer, place.inputs[0], window.kernel, window.stride, window.dilation)
-        for layer, place, window, pad in zip(layers, places, windows, pads, strict=True)
+    plain = _no_pad(pads) and not pools.by_size and not any(rounds_up)
+    same = pools.by_size or all(
+        layer.pad == "same"
+        or (
+            set(window.stride) == {1}
+            and pad == _same_pads(layer, place.inputs[0], window.kernel, window.stride, (1,) * rank)
+        )
+        or (up and _rounds_up_as_same(window))
+        for layer, place, window, pad, up in zip(layers, places, windows, pads, rounds_up, strict=True)
     )
     zeros = all(map(_never_negative, places))
     emissions = []
-    for arguments, pad in zip(_pool_arguments(windows), _paddings(pads), strict=True):
+    for number, (arguments, pad) in enumerate(zip(_pool_arguments(windows), _paddings(pads), strict=True)):
         module = _layer(f"MaxPooling{rank}D", *arguments, Argument("same" if same else "valid", "padding", "valid"))
-        padding = _layer(f"ZeroPadding{rank}D", pad) if zeros else _helper(f"InfinityPadding{rank}D", pad)
+        if any(rounds_up):
+            kernel, stride, dilation = windows[number][:3]
+            padding = _window_padding(kernel, stride, dilation, pads[number], ceil_mode=rounds_up[number], lowest=True)
+        else:
+            padding = _layer(f"ZeroPadding{rank}D", pad) if zeros else _helper(f"InfinityPadding{rank}D", pad)
         before = () if plain or same else (Stage(padding, suffix="pad"),)
         emissions.append(Emission((*before, Stage(module))))
     return emissions
+
+
+def _rounds_up_as_same(window: pooling.Pooled) -> bool:
+    """Whether ``ceil_mode`` pads as ``same`` does at every size: one row at most, behind."""
+    return _no_pad([window.pads]) and all(k <= 2 and k <= s for k, s in zip(window.kernel, window.stride, strict=True))
 
 
 @emits_together(pooling.AvgPool)
@@ -531,13 +589,14 @@ def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emi
     window larger than the map: TensorFlow's gradient is wrong then, and PyTorch refuses it in three dimensions.
     """
     rank = len(places[0].inputs[0]) - 1
-    windows, pads = _windows(layers, places)
-    plain = _no_pad(pads)
-    counted = all(
-        layer.count_pad and pad == window.pads for layer, window, pad in zip(layers, windows, pads, strict=True)
-    )
+    pools = _pools(layers, places)
+    windows, pads = pools.windows, pools.pads
+    up = any(pools.rounds_up)
+    plain = _no_pad(pads) and not pools.by_size and not up
+    counted = all(layer.count_pad for layer in layers) and not up
     same = all(
-        set(window.stride) == {1}
+        rank < 3
+        and set(window.stride) == {1}
         and all(k % 2 for k in window.kernel)
         and pad == tuple((k // 2, k // 2) for k in window.kernel)
         and not layer.count_pad
@@ -551,26 +610,30 @@ def avg_pool(layers: list[pooling.AvgPool], places: Sequence[Place]) -> list[Emi
                     "BorderAveragePooling",
                     window.kernel,
                     Argument(window.stride, "strides"),
-                    Argument(pad, "padding"),
-                    Argument(window.pads if layer.count_pad else ((0, 0),) * rank, "counted"),
+                    *pools.arguments(number),
+                    Argument(layer.count_pad, "count_padding", False),
                 )
             )
-            for layer, window, pad in zip(layers, windows, pads, strict=True)
+            for number, (layer, window) in enumerate(zip(layers, windows, strict=True))
         ]
     emissions = []
-    for arguments, pad in zip(_pool_arguments(windows), _paddings(pads), strict=True):
+    for window, arguments, pad in zip(windows, _pool_arguments(windows), _paddings(pads), strict=True):
         mode = Argument("same" if same and not plain else "valid", "padding", "valid")
-        before = () if plain or same else (Stage(_layer(f"ZeroPadding{rank}D", pad), suffix="pad"),)
+        if pools.by_size:
+            padding = _window_padding(window.kernel, window.stride, window.dilation, "same")
+        else:
+            padding = _layer(f"ZeroPadding{rank}D", pad)
+        before = () if plain or same else (Stage(padding, suffix="pad"),)
         emissions.append(Emission((*before, Stage(_layer(f"AveragePooling{rank}D", *arguments, mode)))))
     return emissions
 
 
 @emits_together(pooling.L2Pool)
 def l2_pool(layers: list[pooling.L2Pool], places: Sequence[Place]) -> list[Emission]:
-    windows, pads = _windows(layers, places)
+    pools = _pools(layers, places)
     return [
-        _one(_helper("L2Pooling", window.kernel, Argument(window.stride, "strides"), Argument(pad, "padding")))
-        for window, pad in zip(windows, pads, strict=True)
+        _one(_helper("L2Pooling", window.kernel, Argument(window.stride, "strides"), *pools.arguments(number)))
+        for number, window in enumerate(pools.windows)
     ]
 
 
@@ -633,11 +696,8 @@ def _flattened(place: Place) -> bool:
 
 
 def _global_maximum(places: Sequence[Place]) -> list[Emission]:
-    """``MaxPooling2D`` over the whole map: ``GlobalMaxPooling2D`` shares the gradient among equal values."""
-    rank = len(places[0].inputs[0]) - 1
-    if not all(known(size) for place in places for size in place.inputs[0][1:]):
-        return [_one(_helper("FirstMaximum")) for _ in places]
-    return [_one(_layer(f"MaxPooling{rank}D", size)) for size in _alike([place.inputs[0][1:] for place in places])]
+    """A helper: ``GlobalMaxPooling2D`` shares the gradient among equal values."""
+    return [_one(_helper("FirstMaximum")) for _ in places]
 
 
 # ---- normalisation ---------------------------------------------------------------------------------------------------
@@ -760,9 +820,45 @@ def flatten(layers: list[arrangement.Flatten], places: Sequence[Place]) -> list[
     if all(map(_is_flat, places)):
         return [Emission(()) for _ in places]
     rank = len(places[0].inputs[0])
-    alike = all(ordered_alike(place.inputs[0]) for place in places) or all(map(_is_channels_last, places))
+    alike = all(map(_stays_ordered_alike, places)) or all(map(_is_channels_last, places))
     before = () if alike else (Stage(_to_channels_first(rank), suffix="permute"),)
     return [Emission((*before, Stage(_layer("Flatten")))) for _ in places]
+
+
+def _stays_ordered_alike(place: Place) -> bool:
+    """Whether the input is `ordered_alike` at every size that the network can have."""
+    (shape,) = place.inputs
+    return ordered_alike(shape) and (shape[0] == 1 or _is_fixed(place) or _goes_to_dense(place))
+
+
+def _is_fixed(place: Place) -> bool:
+    """Whether no size of the network's inputs decides the input's."""
+    if place.around is None:
+        return False
+    waiting, seen = list(place.node.inputs), set(place.node.inputs)
+    while waiting:
+        node = place.around.makers.get(waiting.pop())
+        if node is None:
+            return False
+        if not isinstance(node.layer, _FIXES_SIZE):
+            waiting += set(node.inputs) - seen
+            seen |= set(node.inputs)
+    return True
+
+
+_FIXES_SIZE: tuple[type[Layer], ...] = (
+    pooling.AdaptivePooling,
+    pooling.GlobalPooling,
+    arithmetic.Parameter,
+)
+
+
+def _goes_to_dense(place: Place) -> bool:
+    """Whether the weights of a dense layer behind a ``flatten`` fix the size."""
+    node = place.around.after(place.node) if place.around else None
+    while place.around and node and isinstance(node.layer, SameShape):
+        node = place.around.after(node)
+    return node is not None and isinstance(node.layer, Dense)
 
 
 def _is_flat(place: Place) -> bool:
@@ -796,15 +892,23 @@ def _is_to_channels_last(layer: Layer) -> bool:
 @emits_together(arrangement.Reshape)
 def reshape(layers: list[arrangement.Reshape], places: Sequence[Place]) -> list[Emission]:
     """``Reshape`` between two permutations, each left out where it moves nothing."""
-    from_first = not all(ordered_alike(place.inputs[0]) for place in places)
-    to_last = not all(ordered_alike(place.outputs[0]) for place in places)
+    goals = [
+        tuple(
+            size if isinstance(size, int) and asked != -1 else -1
+            for asked, size in zip(layer.shape, place.outputs[0], strict=True)
+        )
+        for layer, place in zip(layers, places, strict=True)
+    ]
+    if any(goal.count(-1) > 1 for goal in goals):
+        raise Unsupported("only one size of the new shape may be unknown")
+    # A shape with -1 takes inputs of other sizes, whose order then matters.
+    from_first = not all(
+        ordered_alike(place.inputs[0]) and (-1 not in goal or place.inputs[0][0] == 1)
+        for place, goal in zip(places, goals, strict=True)
+    )
+    to_last = not all(map(ordered_alike, goals))
     emissions = []
-    for place in places:
-        (shape,) = place.outputs
-        unknown = [size for size in shape if not known(size)]
-        if len(unknown) > 1:
-            raise Unsupported("only one size of the new shape may be unknown")
-        goal = tuple(size if isinstance(size, int) else -1 for size in shape)
+    for place, goal in zip(places, goals, strict=True):
         stages = [Stage(_to_channels_first(len(place.inputs[0])), suffix="permute")] if from_first else []
         if to_last:
             stages += [Stage(_layer("Reshape", goal), suffix="reshape"), Stage(_to_channels_last(len(goal)))]
@@ -853,18 +957,11 @@ def crop(layers: list[arrangement.Crop], places: Sequence[Place]) -> list[Emissi
 def upsample(layers: list[arrangement.Upsample], places: Sequence[Place]) -> list[Emission]:
     """``UpSampling2D`` where rows are only repeated: elsewhere its kernels differ between the backends of Keras."""
     rank = len(places[0].inputs[0]) - 1
-    factors: list[tuple[int, ...]] = []
-    sizes: list[tuple[Dim, ...]] = []
-    for layer, place in zip(layers, places, strict=True):
-        sizes.append(place.outputs[0][1:])
-        if layer.scale is not None:
-            factors.append(per_axis(layer, "scale", layer.scale, rank))
-            continue
-        pairs = list(zip(place.inputs[0][1:], sizes[-1], strict=True))
-        numbers = [(n, m) for n, m in pairs if isinstance(n, int) and isinstance(m, int)]
-        if layer.mode == "nearest" and len(numbers) == rank and all(m % n == 0 for n, m in numbers):
-            factors.append(tuple(m // n for n, m in numbers))
+    sizes = [place.outputs[0][1:] for place in places]
+    factors = [per_axis(layer, "scale", layer.scale, rank) for layer in layers if layer.scale is not None]
     scaled = len(factors) == len(layers)
+    if factors and not scaled:
+        raise Unsupported("one layer enlarges by a factor in some uses of its block, and to a size in others")
     if all(layer.mode == "nearest" for layer in layers):
         if scaled:
             return [_one(_layer(f"UpSampling{rank}D", factor)) for factor in _alike(factors)]
@@ -906,6 +1003,8 @@ def split(layers: list[arrangement.Split], places: Sequence[Place]) -> list[Emis
     if all(len(place.outputs) == 1 for place in places):
         return [_one(_layer("Identity")) for _ in places]
     equal = all(isinstance(layer.parts, int) for layer in layers)
+    if not equal and any(isinstance(layer.parts, int) and layer.axis > 0 for layer in layers):
+        raise Unsupported("one layer splits a map evenly in some uses of its block, and by numbers in others")
     return [
         _one(
             _helper(

@@ -17,6 +17,7 @@ from cnnspec.codegen.naming import function_name
 from cnnspec.graph import Graph, Node, Port
 from cnnspec.layers.arrangement import Flatten
 from cnnspec.layers.pooling import MaxPool
+from cnnspec_keras.emit import size_parameter
 from cnnspec_keras.engines import Pull, mends, passing, pulling
 from cnnspec_keras.layers import layer_name, ordered_alike
 from cnnspec_keras.weights import from_keras, to_keras, variable
@@ -66,7 +67,8 @@ class KerasRuntime(Runtime):
             exec(compile(source, name, "exec"), namespace)
             build = namespace[function_name(graph.name)]
             taken = inspect.signature(build).parameters
-            return build(**{name: value for name, value in graph.parameters.items() if name in taken})
+            sizes = {size_parameter(graph, port.name): graph.shape(port.value)[1:] for port in graph.inputs}
+            return build(**{name: value for name, value in {**graph.parameters, **sizes}.items() if name in taken})
 
     @override
     def build_blank(self, source: str, graph: Graph) -> Any:

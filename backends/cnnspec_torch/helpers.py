@@ -221,6 +221,100 @@ class SameAvgPool{rank}d(nn.AvgPool{rank}d):
         return mean / super().forward(F.pad(x.new_ones(1, 1, *x.shape[2:]), sides))
 '''
 
+_CEIL_MAX_POOL = '''\
+class CeilMaxPool{rank}d(nn.MaxPool{rank}d):
+    """Max pooling that pads each side by an amount of its own, with minus infinity.
+
+    ``padding`` has {sides}.
+    In ``ceil_mode`` a last window that begins in the map is kept.
+    """
+
+    def __init__(
+        self,
+        kernel_size: {sizes},
+        stride: {sizes},
+        padding: tuple[int, ...],
+        dilation: {sizes} = 1,
+        ceil_mode: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride, dilation=dilation)
+        self.sides = padding
+        self.rounds_up = ceil_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = self.sides
+        if self.rounds_up:
+            sides = ceil_padding(x, sides, self.kernel_size, self.stride, self.dilation)
+        return super().forward(F.pad(x, sides, value=float("-inf")))
+'''
+
+_CEIL_AVG_POOL = '''\
+class CeilAvgPool{rank}d(nn.AvgPool{rank}d):
+    """Average pooling that pads each side by an amount of its own.
+
+    ``counted`` is padding that counts as zeros, ``uncounted`` padding that is left out
+    of the average; each has {sides}.
+    In ``ceil_mode`` a last window that begins in the map is kept.
+    """
+
+    def __init__(
+        self,
+        kernel_size: {sizes},
+        stride: {sizes},
+        counted: tuple[int, ...],
+        uncounted: tuple[int, ...],
+        ceil_mode: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride)
+        self.counted = counted
+        self.uncounted = uncounted
+        self.rounds_up = ceil_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, sides = F.pad(x, self.counted), self.uncounted
+        if self.rounds_up:
+            behind = self.counted[1::2]
+            sides = ceil_padding(x, sides, self.kernel_size, self.stride, padded=behind)
+        share = super().forward(F.pad(x.new_ones(1, 1, *x.shape[2:]), sides))
+        return super().forward(F.pad(x, sides)) / share
+'''
+
+_SAME_LP_POOL = '''\
+class SameLPPool{rank}d(nn.LPPool{rank}d):
+    """Power-average pooling with ``ceil(size / stride)`` outputs along each axis."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        stride = self.kernel_size if self.stride is None else self.stride
+        return super().forward(F.pad(x, same_padding(x, self.kernel_size, stride)))
+'''
+
+_CEIL_LP_POOL = '''\
+class CeilLPPool{rank}d(nn.LPPool{rank}d):
+    """Power-average pooling that pads each side by an amount of its own.
+
+    ``padding`` has {sides}.
+    In ``ceil_mode`` a last window that begins in the map is kept.
+    """
+
+    def __init__(
+        self,
+        norm_type: float,
+        kernel_size: {sizes},
+        stride: {sizes},
+        padding: tuple[int, ...],
+        ceil_mode: bool = True,
+    ) -> None:
+        super().__init__(norm_type, kernel_size, stride)
+        self.sides = padding
+        self.rounds_up = ceil_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = self.sides
+        if self.rounds_up:
+            sides = ceil_padding(x, sides, self.kernel_size, self.stride)
+        return super().forward(F.pad(x, sides))
+'''
+
 _LP_POOL = '''\
 class PaddedLPPool{rank}d(nn.LPPool{rank}d):
     """Power-average pooling that pads each side by an amount of its own.
@@ -375,8 +469,8 @@ class Crop(nn.Module):
 class NearestResize(nn.Module):
     """Nearest neighbours in whole-number arithmetic.
 
-    `nn.Upsample` rounds the ratio of the sizes to single precision, and for these sizes
-    picks other neighbours than ``floor(i * before / after)`` in places.
+    `nn.Upsample` rounds the ratio of the sizes to single precision, and picks other
+    neighbours than ``floor(i * before / after)`` in places.
     """
 
     def __init__(self, *size: int) -> None:
@@ -391,6 +485,26 @@ class NearestResize(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(map(str, self.size))
+''',
+    "NearestUpsample": '''\
+class NearestUpsample(nn.Module):
+    """Repeats the rows along each axis.
+
+    `nn.Upsample` rounds the inverse of these factors to single precision, and picks
+    other neighbours in places.
+    """
+
+    def __init__(self, *factors: int) -> None:
+        super().__init__()
+        self.factors = factors
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis, factor in enumerate(self.factors, start=2):
+            x = x.repeat_interleave(factor, dim=axis)
+        return x
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.factors))
 ''',
     "ChannelShuffle": '''\
 class ChannelShuffle(nn.Module):
@@ -483,6 +597,36 @@ def same_padding(
     return sides
 '''
 
+_CEIL_PADDING = '''\
+def ceil_padding(
+    x: Tensor,
+    padding: tuple[int, ...],
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+    padded: tuple[int, ...] = (0, 0, 0),
+) -> list[int]:
+    """Add to padding what completes the last window, where that begins in the map.
+
+    It is in the order of `F.pad`; ``padded`` are the rows of padding that the map
+    already ends with.
+    """
+    kernels, strides, dilations = (
+        (setting,) * (x.ndim - 2) if isinstance(setting, int) else setting
+        for setting in (kernel_size, stride, dilation)
+    )
+    sides: list[int] = []
+    for i, size in enumerate(reversed(x.shape[2:])):
+        k, s, d = (setting[-1 - i] for setting in (kernels, strides, dilations))
+        before, after = padding[2 * i], padding[2 * i + 1]
+        reach = d * (k - 1) + 1
+        last = -(-(size + before + after - reach) // s) * s
+        if last >= size + before - padded[i]:
+            last -= s
+        sides += [before, max(last + reach - size - before, after)]
+    return sides
+'''
+
 _VARIANCE_SCALING = '''\
 def variance_scaling_(
     weight: Tensor, scale: float, mode: str, distribution: str
@@ -534,6 +678,7 @@ def _of_rank(template: str, rank: int) -> str:
 HELPERS: dict[str, str] = {
     **FUNCTIONS,
     "same_padding": _SAME_PADDING,
+    "ceil_padding": _CEIL_PADDING,
     **{
         f"{name}{rank}d": _of_rank(template, rank)
         for name, template in (
@@ -546,7 +691,11 @@ HELPERS: dict[str, str] = {
             ("PaddedMaxPool", _MAX_POOL),
             ("SameAvgPool", _SAME_AVG_POOL),
             ("PaddedAvgPool", _AVG_POOL),
+            ("CeilMaxPool", _CEIL_MAX_POOL),
+            ("CeilAvgPool", _CEIL_AVG_POOL),
+            ("SameLPPool", _SAME_LP_POOL),
             ("PaddedLPPool", _LP_POOL),
+            ("CeilLPPool", _CEIL_LP_POOL),
             ("UnscaledBatchNorm", _BATCH_NORM),
             ("LayerNorm", _LAYER_NORM),
         )

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any, TypeVar, cast
 
 from cnnspec.codegen.emission import Argument, Construct, Emission, Formula, Place, Sizes, Stage, Unsupported, literal
+from cnnspec.codegen.windows import Sides, pads_by_size
 from cnnspec.graph import Node
 from cnnspec.initialisers import Initialiser, Scaling
 from cnnspec.layers import activation, arithmetic, arrangement, regularisation
 from cnnspec.layers.activation import AlongAxis
-from cnnspec.layers.base import Layer, RuleError, Window, per_axis
+from cnnspec.layers.base import Layer, per_axis
 from cnnspec.layers.convolution import Conv, ConvTranspose, DepthwiseConv, SeparableConv
 from cnnspec.layers.dense import Dense
 from cnnspec.layers.normalisation import (
@@ -40,8 +42,8 @@ from cnnspec.layers.pooling import (
 from cnnspec.shapes import Shape, known
 
 L = TypeVar("L", bound=Layer)
+Pools = TypeVar("Pools", MaxPool, AvgPool, L2Pool)
 Emitter = Callable[[Sequence[Place]], list[Emission]]
-Sides = tuple[tuple[int, int], ...]
 
 EMITTERS: dict[type[Layer], Emitter] = {}
 """How to emit all uses of one layer position; the function sees them together, and gives them one form."""
@@ -182,7 +184,7 @@ def _sliding(layers: Sequence[Conv], places: Sequence[Place]) -> tuple[str, list
     dilations = _spread("dilation", _compact([window.dilation for window in windows]), 1)
     same = all(layer.pad == "same" for layer in layers)
     prefix = ""
-    if same and not _settled(pads, windows):
+    if pads_by_size([layer.pad for layer in layers], pads, windows) or (same and not _symmetric(pads)):
         return "Same", list(zip(kernels, strides, dilations, strict=True))
     if not _symmetric(pads):
         prefix = "Padded"
@@ -194,18 +196,6 @@ def _sliding(layers: Sequence[Conv], places: Sequence[Place]) -> tuple[str, list
     else:
         paddings = _spread("padding", _befores(pads), 0)
     return prefix, list(zip(kernels, strides, paddings, dilations, strict=True))
-
-
-def _settled(pads: Sequence[Sides], windows: Sequence[Window]) -> bool:
-    """Whether "same" padding is alike on both sides, and none or what it is at stride 1, in every use."""
-    return _symmetric(pads) and (
-        all(pair == (0, 0) for sides in pads for pair in sides)
-        or all(
-            before == dilation * (kernel - 1) // 2
-            for sides, window in zip(pads, windows, strict=True)
-            for (before, _), kernel, dilation in zip(sides, window.kernel, window.dilation, strict=True)
-        )
-    )
 
 
 @emits_together(ConvTranspose)
@@ -273,32 +263,30 @@ def _windows(layers: Sequence[Pooling], places: Sequence[Place]) -> tuple[list[A
     return kernels, arguments, _compact([geometry.dilation for geometry in geometries])
 
 
-def _given_pads(layers: Sequence[Pooling], places: Sequence[Place]) -> list[Sides]:
-    """Padding without what rounding up adds."""
-    return [layer.geometry(place.inputs[0]).pads for layer, place in zip(layers, places, strict=True)]
+def _padding(layers: Sequence[Pools], places: Sequence[Place]) -> tuple[str, list[Sides]]:
+    """How the class is called that pads so, and the padding without what rounding up adds.
 
-
-def _pads_itself(layers: Sequence[MaxPool] | Sequence[AvgPool], places: Sequence[Place]) -> bool:
-    """Whether the module is to work out "same" padding from its input, because no constant says it."""
+    ``Same`` works out its padding from its input; ``Ceil`` pads by numbers, and works out what rounding up adds to
+    them.  ``Padded`` is for what pads by numbers alone.
+    """
+    pads = [layer.geometry(place.inputs[0]).pads for layer, place in zip(layers, places, strict=True)]
     windows = [layer.window(place.inputs[0]) for layer, place in zip(layers, places, strict=True)]
-    same = all(layer.pad == "same" and not layer.ceil_mode for layer in layers)
-    return same and not _settled(_given_pads(layers, places), windows)
+    same = all(layer.pad == "same" for layer in layers)
+    if pads_by_size([layer.pad for layer in layers], pads, windows) or (same and not _symmetric(pads)):
+        return "Same", pads
+    return "Ceil" if any(layer.ceil_mode for layer in layers) else "Padded", pads
 
 
-def _all_pads(layer: Pooling, place: Place) -> Sides:
-    """Padding with what rounding up adds, which only a known size tells."""
-    try:
-        return layer.pads(place.inputs[0])
-    except RuleError as error:
-        raise Unsupported(error.message) from None
+def _rounds_up(prefix: str, layer: Pools) -> tuple[Argument, ...]:
+    return (Argument(layer.ceil_mode, "ceil_mode", True),) if prefix == "Ceil" else ()
 
 
 @emits_together(MaxPool)
 def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emission]:
     kernels, strides, dilations = _windows(layers, places)
     dilated = _spread("dilation", dilations, 1)
-    pads = _given_pads(layers, places)
-    if _pads_itself(layers, places):
+    prefix, pads = _padding(layers, places)
+    if prefix == "Same":
         return [
             _one(_helper(f"SameMaxPool{_rank(place)}d", Argument(kernels[i]), strides[i], dilated[i]))
             for i, place in enumerate(places)
@@ -327,11 +315,12 @@ def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emissi
     return [
         _one(
             _helper(
-                f"PaddedMaxPool{_rank(place)}d",
+                f"{prefix}MaxPool{_rank(place)}d",
                 Argument(kernels[i]),
                 Argument(strides[i].value, "stride"),
-                Argument(_sides(_all_pads(layer, place)), "padding"),
+                Argument(_sides(pads[i]), "padding"),
                 dilated[i],
+                *_rounds_up(prefix, layer),
             )
         )
         for i, (layer, place) in enumerate(zip(layers, places, strict=True))
@@ -341,8 +330,8 @@ def _max_pool(layers: Sequence[MaxPool], places: Sequence[Place]) -> list[Emissi
 @emits_together(AvgPool)
 def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emission]:
     kernels, strides, _ = _windows(layers, places)
-    pads = _given_pads(layers, places)
-    if _pads_itself(layers, places):
+    prefix, pads = _padding(layers, places)
+    if prefix == "Same":
         return [
             _one(
                 _helper(
@@ -354,10 +343,10 @@ def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emissi
             )
             for i, (layer, place) in enumerate(zip(layers, places, strict=True))
         ]
-    if _symmetric(pads) and not any(map(_refused_by_avg_pool3d, layers, places)):
+    padded = any(pair != (0, 0) for sides in pads for pair in sides)
+    # In three dimensions PyTorch refuses a kernel that is larger than a volume without its padding.
+    if _symmetric(pads) and not (padded and any(_rank(place) == 3 for place in places)):
         paddings = _spread("padding", _befores(pads), 0)
-        # Without padding there is nothing to count.
-        padded = any(pair != (0, 0) for sides in pads for pair in sides)
         return [
             _one(
                 _call(
@@ -366,6 +355,7 @@ def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emissi
                     strides[i],
                     paddings[i],
                     Argument(layer.ceil_mode, "ceil_mode", False),
+                    # Without padding there is nothing to count.
                     Argument(layer.count_pad or not padded, "count_include_pad", True),
                 )
             )
@@ -375,49 +365,47 @@ def _avg_pool(layers: Sequence[AvgPool], places: Sequence[Place]) -> list[Emissi
     for i, (layer, place) in enumerate(zip(layers, places, strict=True)):
         given = _sides(pads[i])
         nothing = (0,) * len(given)
-        counted = given if layer.count_pad else nothing
-        uncounted = tuple(a - b for a, b in zip(_sides(_all_pads(layer, place)), counted, strict=True))
+        counted, uncounted = (given, nothing) if layer.count_pad else (nothing, given)
         emissions.append(
             _one(
                 _helper(
-                    f"PaddedAvgPool{_rank(place)}d",
+                    f"{prefix}AvgPool{_rank(place)}d",
                     Argument(kernels[i]),
                     Argument(strides[i].value, "stride"),
                     Argument(counted, "counted"),
                     Argument(uncounted, "uncounted"),
+                    *_rounds_up(prefix, layer),
                 )
             )
         )
     return emissions
 
 
-def _refused_by_avg_pool3d(layer: AvgPool, place: Place) -> bool:
-    """Whether the kernel is larger than a volume without its padding: PyTorch then raises, in three dimensions only."""
-    kernel = per_axis(layer, "kernel", layer.kernel, _rank(place))
-    return _rank(place) == 3 and any(
-        isinstance(size, int) and size < reach for size, reach in zip(place.inputs[0][1:], kernel, strict=True)
-    )
-
-
 @emits_together(L2Pool)
 def _l2_pool(layers: Sequence[L2Pool], places: Sequence[Place]) -> list[Emission]:
     kernels, strides, _ = _windows(layers, places)
+    prefix, pads = _padding(layers, places)
+    if prefix == "Same":
+        return [
+            _one(_helper(f"SameLPPool{_rank(place)}d", Argument(2), Argument(kernels[i]), strides[i]))
+            for i, place in enumerate(places)
+        ]
     # PyTorch's own has no padding, and scales windows that rounding up left incomplete as if they were whole.
-    pads = [_all_pads(layer, place) for layer, place in zip(layers, places, strict=True)]
-    padded = any(pair != (0, 0) for sides in pads for pair in sides)
+    stock = prefix == "Padded" and all(pair == (0, 0) for sides in pads for pair in sides)
     return [
         _one(
-            _helper(
-                f"PaddedLPPool{_rank(place)}d",
+            _call(f"nn.LPPool{_rank(place)}d", Argument(2), Argument(kernels[i]), strides[i])
+            if stock
+            else _helper(
+                f"{prefix}LPPool{_rank(place)}d",
                 Argument(2),
                 Argument(kernels[i]),
                 Argument(strides[i].value, "stride"),
                 Argument(_sides(pads[i]), "padding"),
+                *_rounds_up(prefix, layer),
             )
-            if padded
-            else _call(f"nn.LPPool{_rank(place)}d", Argument(2), Argument(kernels[i]), strides[i])
         )
-        for i, place in enumerate(places)
+        for i, (layer, place) in enumerate(zip(layers, places, strict=True))
     ]
 
 
@@ -479,7 +467,29 @@ def _batch_norm(layers: Sequence[BatchNorm], places: Sequence[Place]) -> list[Em
     return emissions
 
 
-@emits(LayerNorm)
+@emits_together(LayerNorm)
+def _layer_norms(layers: Sequence[LayerNorm], places: Sequence[Place]) -> list[Emission]:
+    if all(
+        layer.axes != "channels" and not layer.affine and _rank(place) > 0
+        for layer, place in zip(layers, places, strict=True)
+    ):
+        # `nn.LayerNorm` is told the sizes; one group of all channels is the same without them.
+        return [
+            _one(
+                _call(
+                    "nn.GroupNorm",
+                    Argument(1),
+                    Argument(place.inputs[0][0]),
+                    Argument(layer.eps, "eps"),
+                    Argument(False, "affine", True),
+                ),
+                finisher=True,
+            )
+            for layer, place in zip(layers, places, strict=True)
+        ]
+    return list(map(_layer_norm, layers, places))
+
+
 def _layer_norm(layer: LayerNorm, place: Place) -> Emission:
     (shape,) = place.inputs
     over_channels = layer.axes == "channels" or len(shape) == 1
@@ -586,8 +596,8 @@ def _reshape(layers: Sequence[arrangement.Reshape], places: Sequence[Place]) -> 
     if all(len(place.outputs[0]) == 1 for place in places):
         return [_one(_call("nn.Flatten"), Formula("torch.flatten({0}, 1)")) for _ in places]
     emissions = []
-    for place in places:
-        sizes = _with_one_unknown(place.outputs[0])
+    for layer, place in zip(layers, places, strict=True):
+        sizes = _with_one_free(layer, place.outputs[0])
         arguments = [Argument(size) for size in sizes]
         fields = {f"size{axis}": size for axis, size in enumerate(sizes)}
         names = ", ".join(f"{{{name}}}" for name in fields)
@@ -597,12 +607,14 @@ def _reshape(layers: Sequence[arrangement.Reshape], places: Sequence[Place]) -> 
     return emissions
 
 
-def _with_one_unknown(shape: Shape) -> tuple[int, ...]:
-    """A shape with -1 for the size that is not known."""
-    unknown = [size for size in shape if not known(size)]
-    if len(unknown) > 1:
-        raise Unsupported(f"the new shape has sizes that are not known: {', '.join(map(str, unknown))}")
-    return tuple(int(size) if known(size) else -1 for size in shape)
+def _with_one_free(layer: arrangement.Reshape, shape: Shape) -> tuple[int, ...]:
+    """A new shape with -1 for the size that follows from the others, or is not known."""
+    sizes = tuple(
+        int(size) if known(size) and asked != -1 else -1 for asked, size in zip(layer.shape, shape, strict=True)
+    )
+    if sizes.count(-1) > 1:
+        raise Unsupported(f"the new shape has sizes that are not known: {', '.join(map(str, shape))}")
+    return sizes
 
 
 @emits(arrangement.Permute)
@@ -641,26 +653,25 @@ def _crop(layer: arrangement.Crop, place: Place) -> Emission:
 
 @emits_together(arrangement.Upsample)
 def _upsample(layers: Sequence[arrangement.Upsample], places: Sequence[Place]) -> list[Emission]:
-    uses = list(zip(layers, places, strict=True))
-    if any(layer.mode == "nearest" and not _nearest_is_exact(layer, place) for layer, place in uses):
-        sizes = [
-            tuple(
-                _number(size, "the exact nearest resize needs to know the output size") for size in place.outputs[0][1:]
-            )
-            for place in places
-        ]
-        return [_one(_helper("NearestResize", *(Argument(size) for size in row))) for row in sizes]
-    arguments = []
     by_scale = all(layer.scale is not None for layer in layers)
-    rows = []
-    for layer, place in uses:
-        if by_scale and layer.scale is not None:
+    if not by_scale and any(layer.scale is not None for layer in layers):
+        raise Unsupported("one layer enlarges by a factor in some uses of its block, and to a size in others")
+    rows: list[tuple[int, ...]] = []
+    for layer, place in zip(layers, places, strict=True):
+        if layer.scale is not None:
             rows.append(per_axis(layer, "scale", layer.scale, _rank(place)))
         else:
             rows.append(
                 tuple(_number(size, "`upsample` needs to know its output size") for size in place.outputs[0][1:])
             )
-    for (layer, _), amount in zip(uses, _compact(rows), strict=True):
+    nearest = [layer.mode == "nearest" for layer in layers]
+    if any(nearest) and not all(_nearest_is_exact(number, by_scale) for row in rows for number in row):
+        if not all(nearest):
+            raise Unsupported("one layer interpolates in some uses of its block, and repeats rows in others")
+        kind = "NearestUpsample" if by_scale else "NearestResize"
+        return [_one(_helper(kind, *(Argument(number) for number in row))) for row in rows]
+    arguments = []
+    for layer, amount in zip(layers, _compact(rows), strict=True):
         arguments.append(
             (
                 Argument(amount, "scale_factor" if by_scale else "size"),
@@ -678,21 +689,15 @@ def _upsample(layers: Sequence[arrangement.Upsample], places: Sequence[Place]) -
     return emissions
 
 
-def _nearest_is_exact(layer: arrangement.Upsample, place: Place) -> bool:
-    """Whether PyTorch picks the neighbour that the definition says.
+def _nearest_is_exact(number: int, by_scale: bool) -> bool:
+    """Whether PyTorch picks the neighbour that the definition says, from a map of any size.
 
-    It computes ``floor(i * (n / m))`` in single precision, which falls short of a whole number now and then.
+    It computes ``floor(i * ratio)`` in single precision, where the ratio is ``1 / scale``, or ``before / after``.  That
+    falls short of a whole number now and then, unless the ratio is exact or rounded up.
     """
-    for n, m in zip(place.inputs[0][1:], place.outputs[0][1:], strict=True):
-        if not isinstance(n, int) or not isinstance(m, int):
-            continue
-        ratio = _single(1.0 / (m // n)) if layer.scale is not None else _single(n / m)
-        # It has shortcuts for these two.
-        if m in (n, 2 * n):
-            continue
-        if any(min(int(_single(i * ratio)), n - 1) != i * n // m for i in range(m)):
-            return False
-    return True
+    if by_scale:
+        return Fraction(_single(1 / number)) >= Fraction(1, number)
+    return number & (number - 1) == 0
 
 
 def _single(value: float) -> float:

@@ -38,6 +38,7 @@ from cnnspec_torch.layers import EMITTERS, initialisation
 from cnnspec_torch.runtime import TorchRuntime
 from support.definitions import evaluate
 from support.layer_examples import EXAMPLES, POSITIVE, Example
+from support.other_sizes import RESIZED
 from support.torchvision_models import torchvision_models
 
 Array = NDArray[np.float64]
@@ -172,6 +173,25 @@ def test_layer_computes_its_definition(example: Example) -> None:
             close(one, values)
 
 
+def test_a_layer_written_for_one_size_computes_its_definition_at_others() -> None:
+    for case in RESIZED:
+        assert case.examples
+        module, formula = emit(case.examples[0].layer, case.compiled)
+        assert module is not None
+        made = make(module)
+        for example in case.examples:
+            inputs, weights = draw(example)
+            expected = defined(example, inputs, weights)[0]
+            (tensor,) = map(torch.from_numpy, inputs)
+            made.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()}, strict=False)
+            try:
+                close(made(tensor), expected)
+                if formula is not None:
+                    close(eval(formula, NAMES | {"x0": tensor}), expected)
+            except Exception as problem:
+                raise AssertionError(f"{module}, written for {case.compiled}, at {example.inputs[0]}") from problem
+
+
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if len(e.inputs) == 1], ids=str)
 def test_layer_has_the_same_form_alone_and_among_others(example: Example) -> None:
     place = place_of(example.layer, *example.inputs)
@@ -247,8 +267,10 @@ def test_layer_reads_as_people_write_it(layer: Layer, inputs: list[Shape], modul
         [(conv.ConvTranspose(filters=4, kernel=3), (4, 8, 8)),
          (conv.ConvTranspose(filters=4, kernel=(1, 7), stride=(2, 1)), (4, 8, 8))],
         [(pool.MaxPool(kernel=2), (4, 8, 8)), (pool.MaxPool(kernel=(2, 1)), (4, 8, 8))],
-        [(pool.MaxPool(kernel=3, stride=2, pad="same"), (4, 8, 8)), (pool.MaxPool(kernel=3, pad=1), (4, 8, 8))],
-        [(pool.AvgPool(kernel=3, stride=2, pad="same"), (4, 8, 8)),
+        [(pool.MaxPool(kernel=3, stride=2, pad="same"), (4, 8, 8)), (pool.MaxPool(kernel=3, stride=1, pad=1), (4, 8, 8))],
+        [(pool.MaxPool(kernel=4, pad=((1, 0), (1, 2))), (4, 8, 8)),
+         (pool.MaxPool(kernel=4, ceil_mode=True), (4, 9, 9))],
+        [(pool.AvgPool(kernel=3, stride=2, pad=((1, 0), (1, 0))), (4, 8, 8)),
          (pool.AvgPool(kernel=2, ceil_mode=True, count_pad=True), (4, 7, 7))],
         [(pool.AvgPool(kernel=3, pad=1), (4, 8, 8)), (pool.AvgPool(kernel=3), (4, 8, 8))],
         [(pool.L2Pool(kernel=2), (4, 8, 8)), (pool.L2Pool(kernel=3, pad=1), (4, 8, 8))],
@@ -256,7 +278,6 @@ def test_layer_reads_as_people_write_it(layer: Layer, inputs: list[Shape], modul
         [(Dense(units=3, axis="channels"), (4, 8, 8)), (Dense(units=3, axis="channels"), (4,))],
         [(arr.Reshape(shape=(32,)), (4, 8)), (arr.Reshape(shape=(36,)), (4, 9))],
         [(arr.Pad(amount=1), (4, 8, 8)), (arr.Pad(amount=((0, 1), (0, 1))), (4, 8, 8))],
-        [(arr.Upsample(scale=2), (4, 8, 8)), (arr.Upsample(size=(3, 5)), (4, 8, 8))],
         [(arr.Upsample(scale=2), (4, 8, 8)), (arr.Upsample(scale=2, mode="bilinear"), (4, 8, 8))],
         [(arr.Upsample(scale=2), (4, 8, 8)), (arr.Upsample(scale=41), (4, 8, 8))],
         [(arr.ChannelShuffle(groups=2), (4, 8, 8)), (arr.ChannelShuffle(groups=2), (4,))],
@@ -316,7 +337,6 @@ def test_unknown_sizes_stay_out_of_the_code(layer: Layer, module: str, formula: 
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
-        (pool.L2Pool(kernel=4, stride=2, ceil_mode=True), (4, H, W)),
         (arr.Reshape(shape=(2, 2, H, W)), (4, H, W)),
         (arr.Upsample(size=(H, W)), (4, 8, 8)),
         (norm.BatchNorm(), (4, 2, 2, 2, 2)),
@@ -327,6 +347,20 @@ def test_unknown_sizes_stay_out_of_the_code(layer: Layer, module: str, formula: 
 def test_what_torch_cannot_say_is_refused(layer: Layer, shape: Shape) -> None:
     with pytest.raises(Unsupported):
         emit(layer, shape)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "why"),
+    [
+        (pool.MaxPool(kernel=3, stride=2, pad="same"), pool.MaxPool(kernel=3, stride=2, pad=1), "pads `same`"),
+        (conv.Conv(filters=4, kernel=2, stride=2, pad="same"), conv.Conv(filters=4, kernel=2, stride=2), "pads `same`"),
+        (arr.Upsample(scale=2), arr.Upsample(size=16), "by a factor"),
+        (arr.Upsample(scale=41), arr.Upsample(scale=2, mode="bilinear"), "interpolates"),
+    ],
+)
+def test_uses_that_agree_at_one_size_alone_are_refused(one: Layer, other: Layer, why: str) -> None:
+    with pytest.raises(Unsupported, match=why):
+        emit_together((one, (4, 8, 8)), (other, (4, 8, 8)))
 
 
 # What no example shows
@@ -456,7 +490,8 @@ def test_helpers_are_formatted_and_clean(tmp_path: Path) -> None:
 
 def test_every_helper_is_used_by_an_example() -> None:
     texts = [text for example in EXAMPLES for text in emit(example.layer, *example.inputs) if text]
-    texts += [emit(arr.Upsample(scale=41), (4, 2, 3))[0] or ""]
+    texts += [emit(arr.Upsample(scale=41), (4, 2, 3))[0] or "", emit(arr.Upsample(size=41), (4, 2, 3))[0] or ""]
+    texts += [emit(case.examples[0].layer, case.compiled)[0] or "" for case in RESIZED]
     used = {text.partition("(")[0] for text in texts}
     # Of the rank's own definitions, one stands for all three: they have one template.
     modules = [name for name in HELPERS if not name.islower()]
