@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from cnnspec.backend import UnsupportedLayer
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import Argument, Construct, Emission, Maker, Place, literal
 from cnnspec.codegen.pieces import Piece
@@ -82,9 +83,18 @@ class Aligner:
     """Lays the uses of a body beside each other, with what the target makes of each layer."""
 
     def __init__(
-        self, graphs: Sequence[Graph], dialect: Dialect, is_routine: Callable[[Piece], bool], source: Source
+        self,
+        graphs: Sequence[Graph],
+        models: int,
+        dialect: Dialect,
+        is_routine: Callable[[Piece], bool],
+        source: Source,
     ) -> None:
-        """``is_routine`` tells which scopes have a definition of their own: their insides are not looked at."""
+        """The first ``models`` of the graphs are the model, the others have drawn uses of its blocks.
+
+        ``is_routine`` tells which scopes have a definition of their own: their insides are not looked at.
+        """
+        self.models = models
         self.source = source
         self.graphs = graphs
         self.surroundings = list(map(Surroundings, graphs))
@@ -173,7 +183,7 @@ class Aligner:
         for kind in kinds:
             alike = [c for c, place in zip(body.contexts, places, strict=True) if type(place.node.layer) is kind]
             some = [place for place in places if type(place.node.layer) is kind]
-            slot.emissions |= dict(zip(alike, self.dialect.describe(some), strict=True))
+            slot.emissions |= dict(zip(alike, self._described(some, alike, body), strict=True))
         slot.parameter = self._parameter(places)
         if len(kinds) > 1 or slot.parameter:
             # The usual labels, `relu_1`, are of the kind: an object has another name in each use, a function has none.
@@ -190,6 +200,19 @@ class Aligner:
                     raise
                 slot.parameter, slot.nameless = "", False
                 slot.makers.clear()
+
+    def _described(self, places: Sequence[Place], contexts: Sequence[int], body: Body) -> list[Emission]:
+        """What a layer becomes in these uses; raises `Differ` where the target can say each of the spec's alone."""
+        try:
+            return self.dialect.describe(places)
+        except UnsupportedLayer:
+            for place, context in zip(places, contexts, strict=True):
+                try:
+                    self.dialect.describe([place])
+                except UnsupportedLayer:
+                    if body.graph[context] < self.models:
+                        raise
+            raise Differ("forms of a layer that one definition cannot have") from None
 
     def _parameter(self, places: Sequence[Place]) -> str:
         """The parameter of a block that is applied in all these places, if there is one."""

@@ -144,7 +144,7 @@ class _Planner:
         self.order: list[Routine] = []
         self.names_taken: set[str] = set()
         self.reserved: set[str] = set()
-        self.aligner = Aligner(graphs, dialect, self.is_routine, self.source)
+        self.aligner = Aligner(graphs, self.models, dialect, self.is_routine, self.source)
 
     def run(self) -> Plan:
         known = {piece.path: piece for piece in _scopes(self.roots[0].body)}

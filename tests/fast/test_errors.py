@@ -17,6 +17,7 @@ RAISERS = {"Problem", "Diagnostic", "RuleError", "_failure", "_refusal", "_refus
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)+")
 ELSEWHERE = {
     "targets-disagree": "of `verify`, which needs frameworks",
+    "internal-error": "of `compile`, where cnnspec itself is at fault",
 }
 """Codes that no check of a spec gives, and why."""
 

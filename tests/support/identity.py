@@ -2,8 +2,8 @@
 
 ``python -m support.identity BACKEND SEED LARGEST NAME...`` uses every block of these networks with other valid
 arguments than those it was compiled with (other draws, too, than the planner's own).  The definition must take the
-spec's parameters, with the spec's defaults, and give the weights, shapes and numbers that the spec's block has with these
-arguments, at the drawn size and at two others.  Numbers are compared in float64, where a use has at most LARGEST
+spec's parameters, with the spec's defaults, and give the weights, shapes and numbers that the spec's block has with
+these arguments, at the drawn size and at two others.  Numbers are compared in float64, where a use has at most LARGEST
 parameters, and ten times as many multiply-accumulates.  One process has one backend of Keras.
 """
 

@@ -62,9 +62,11 @@ def conv_ne_xt_block(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return layers.Add(name=f"{name}_add_1")([x, y])
 
 
-def convnexttiny(classes: int = 1000) -> keras.Model:
+def convnexttiny(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ConvNeXtTiny: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Normalization(
         mean=[255 * 0.485, 255 * 0.456, 255 * 0.406],
         variance=[(255 * 0.229) ** 2, (255 * 0.224) ** 2, (255 * 0.225) ** 2],

@@ -25,9 +25,11 @@ def depthwise_conv_block(
     return layers.ReLU(6.0, name=f"{name}_pw_relu")(x)
 
 
-def mobilenet(classes: int = 1000, alpha: float = 1.0) -> keras.Model:
+def mobilenet(
+    classes: int = 1000, alpha: float = 1.0, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """MobileNet: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(
         math.floor(32 * alpha),
         3,
