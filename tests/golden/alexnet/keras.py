@@ -10,9 +10,11 @@ import keras
 from keras import layers
 
 
-def alexnet(classes: int = 1000) -> keras.Model:
+def alexnet(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """AlexNet: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(2, name="features_0_pad")(image)
     x = layers.Conv2D(64, 11, strides=4, name="features_0")(x)  # 55x55x64
     x = layers.ReLU(name="features_1")(x)  # 55x55x64

@@ -67,9 +67,11 @@ def cn_block(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTens
     return layers.Add(name=f"{name}_add_1")([x, y])
 
 
-def convnext_tiny(classes: int = 1000) -> keras.Model:
+def convnext_tiny(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ConvNeXt_Tiny: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(96, 4, strides=4, name="features_0_0")(image)  # 56x56x96
     x = layers.LayerNormalization(epsilon=1e-6, name="features_0_1")(x)  # 56x56x96
     x = cn_block(x, 0.0, name="features_1_0")  # 56x56x96

@@ -39,9 +39,11 @@ def transition(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return layers.AveragePooling2D(2, name=f"{name}_pool")(x)
 
 
-def densenet121(classes: int = 1000) -> keras.Model:
+def densenet121(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """DenseNet121: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(3, name="features_conv0_pad")(image)
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="features_conv0")(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_norm0")(x)

@@ -10,9 +10,9 @@ import keras
 from keras import layers
 
 
-def dqn(actions: int = 18) -> keras.Model:
+def dqn(actions: int = 18, *, input_size: tuple[int, int] = (84, 84)) -> keras.Model:
     """DQN: 84x84x4 -> 18."""
-    frames = keras.Input((84, 84, 4), name="frames")
+    frames = keras.Input((*input_size, 4), name="frames")
     x = layers.Conv2D(32, 8, strides=4, name="conv_1")(frames)  # 20x20x32
     x = layers.ReLU(name="relu_1")(x)  # 20x20x32
     x = layers.Conv2D(64, 4, strides=2, name="conv_2")(x)  # 9x9x64

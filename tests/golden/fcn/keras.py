@@ -10,9 +10,9 @@ import keras
 from keras import layers
 
 
-def fcn(classes: int = 21) -> keras.Model:
+def fcn(classes: int = 21, *, input_size: tuple[int, int] = (96, 96)) -> keras.Model:
     """FCN: 96x96x3 -> 96x96x21."""
-    image = keras.Input((96, 96, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     pool3 = layers.Conv2D(16, 3, padding="same", name="conv1")(image)  # 96x96x16
     pool3 = layers.ReLU(name="relu_1")(pool3)  # 96x96x16
     pool3 = layers.MaxPooling2D(2, name="max_pool_1")(pool3)  # 48x48x16

@@ -169,9 +169,11 @@ def inception_e(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return layers.Concatenate(name=f"{name}_concat_3")([narrow, wide, deep, pooled])
 
 
-def inception_v3(classes: int = 1000) -> keras.Model:
+def inception_v3(
+    classes: int = 1000, *, input_size: tuple[int, int] = (299, 299)
+) -> keras.Model:
     """Inception_V3: 299x299x3 -> 1000, 1000."""
-    image = keras.Input((299, 299, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = basic_conv(image, 32, 3, stride=2, name="Conv2d_1a_3x3")  # 149x149x32
     x = basic_conv(x, 32, 3, name="Conv2d_2a_3x3")  # 147x147x32
     x = basic_conv(x, 64, 3, conv_padding="same", name="Conv2d_2b_3x3")  # 147x147x64

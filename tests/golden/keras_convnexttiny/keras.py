@@ -62,9 +62,11 @@ def conv_ne_xt_block(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return layers.Add(name=f"{name}_add_1")([x, y])
 
 
-def convnexttiny(classes: int = 1000) -> keras.Model:
+def convnexttiny(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ConvNeXtTiny: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Normalization(
         mean=(123.675, 116.28, 103.53),
         variance=(3409.9760250000004, 3262.6944000000003, 3291.890625),

@@ -108,9 +108,11 @@ def mb_conv(
     return y
 
 
-def efficientnetb0(classes: int = 1000) -> keras.Model:
+def efficientnetb0(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """EfficientNetB0: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = ScaleShift(0.00392156862745098, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Normalization(name="normalize_1")(x)  # 224x224x3
     x = layers.Conv2D(

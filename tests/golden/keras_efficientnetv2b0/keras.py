@@ -158,9 +158,11 @@ def mb_conv(
     return y
 
 
-def efficientnetv2b0(classes: int = 1000) -> keras.Model:
+def efficientnetv2b0(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """EfficientNetV2B0: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = ScaleShift(0.00392156862745098, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Normalization(
         mean=(0.485, 0.456, 0.406),

@@ -156,9 +156,11 @@ def block8(
     return x
 
 
-def inceptionresnetv2(classes: int = 1000) -> keras.Model:
+def inceptionresnetv2(
+    classes: int = 1000, *, input_size: tuple[int, int] = (299, 299)
+) -> keras.Model:
     """InceptionResNetV2: 299x299x3 -> 1000."""
-    image = keras.Input((299, 299, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = stem(image, name="stem")  # 35x35x192
     x = inception_a(x, name="mixed_5b")  # 35x35x320
     for i in range(10):

@@ -144,9 +144,11 @@ def inception_c(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     )([branch1x1, branch3x3, branch3x3dbl, branch_pool])
 
 
-def inceptionv3(classes: int = 1000) -> keras.Model:
+def inceptionv3(
+    classes: int = 1000, *, input_size: tuple[int, int] = (299, 299)
+) -> keras.Model:
     """InceptionV3: 299x299x3 -> 1000."""
-    image = keras.Input((299, 299, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = stem(image, name="stem")  # 35x35x192
     x = inception_a(x, 32, name="mixed0")  # 35x35x256
     x = inception_a(x, 64, name="mixed1")  # 35x35x288

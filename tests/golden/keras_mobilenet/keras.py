@@ -24,9 +24,11 @@ def depthwise_conv_block(
     return layers.ReLU(6.0, name=f"{name}_pw_relu")(x)
 
 
-def mobilenet(classes: int = 1000) -> keras.Model:
+def mobilenet(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """MobileNet: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(
         32,
         3,

@@ -41,9 +41,11 @@ def inverted_residual(
     return y
 
 
-def mobilenetv2(classes: int = 1000) -> keras.Model:
+def mobilenetv2(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """MobileNetV2: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(
         32,
         3,

@@ -95,9 +95,11 @@ def inverted_residual(
     return y
 
 
-def mobilenetv3small(classes: int = 1000) -> keras.Model:
+def mobilenetv3small(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """MobileNetV3Small: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = ScaleShift(0.00784313725490196, -1.0, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_bn")(x)

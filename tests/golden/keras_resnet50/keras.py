@@ -46,9 +46,11 @@ def bottleneck(
     return layers.ReLU(name=f"{name}_out")(x)
 
 
-def resnet50(classes: int = 1000) -> keras.Model:
+def resnet50(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ResNet50: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(3, name="conv1_conv_pad")(image)
     x = layers.Conv2D(64, 7, strides=2, name="conv1_conv")(x)  # 112x112x64
     x = layers.BatchNormalization(momentum=0.99, epsilon=1.001e-5, name="conv1_bn")(x)

@@ -49,9 +49,11 @@ def bottleneck(
     return layers.Add(name=f"{name}_out")([x, y])
 
 
-def resnet50v2(classes: int = 1000) -> keras.Model:
+def resnet50v2(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ResNet50V2: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(3, name="conv1_conv_pad")(image)
     x = layers.Conv2D(64, 7, strides=2, name="conv1_conv")(x)  # 112x112x64
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)  # 114x114x64

@@ -20,9 +20,11 @@ def stage(
     return layers.MaxPooling2D(2, name=f"{name}_pool")(x)
 
 
-def vgg16(classes: int = 1000) -> keras.Model:
+def vgg16(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """VGG16: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = stage(image, 64, 2, name="block1")  # 112x112x64
     x = stage(x, 128, 2, name="block2")  # 56x56x128
     x = stage(x, 256, 3, name="block3")  # 28x28x256

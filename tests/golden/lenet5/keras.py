@@ -10,9 +10,9 @@ import keras
 from keras import layers
 
 
-def lenet5(classes: int = 10) -> keras.Model:
+def lenet5(classes: int = 10, *, input_size: tuple[int, int] = (28, 28)) -> keras.Model:
     """LeNet5: 28x28x1 -> 10."""
-    image = keras.Input((28, 28, 1), name="image")
+    image = keras.Input((*input_size, 1), name="image")
     x = layers.Conv2D(6, 5, padding="same", name="c1")(image)  # 28x28x6
     x = layers.Activation("sigmoid", name="sigmoid_1")(x)  # 28x28x6
     x = layers.AveragePooling2D(2, name="s2")(x)  # 14x14x6

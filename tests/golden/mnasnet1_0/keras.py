@@ -46,9 +46,11 @@ def inverted_residual(
     return y
 
 
-def mnasnet1_0(classes: int = 1000) -> keras.Model:
+def mnasnet1_0(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """MNASNet1_0: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(1, name="layers_0_pad")(image)
     x = layers.Conv2D(32, 3, strides=2, use_bias=False, name="layers_0")(x)
     x = layers.BatchNormalization(momentum=0.9997, epsilon=1e-5, name="layers_1")(x)

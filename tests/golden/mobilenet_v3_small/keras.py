@@ -85,9 +85,11 @@ def inverted_residual(
     return y
 
 
-def mobilenet_v3_small(classes: int = 1000) -> keras.Model:
+def mobilenet_v3_small(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """MobileNet_V3_Small: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(1, name="features_0_0_pad")(image)
     x = layers.Conv2D(16, 3, strides=2, use_bias=False, name="features_0_0")(x)
     x = layers.BatchNormalization(momentum=0.99, epsilon=0.001, name="features_0_1")(x)

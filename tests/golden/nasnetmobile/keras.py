@@ -180,9 +180,11 @@ def normal_cell(
     return layers.Concatenate(name=f"{name}_concat_1")([p, x, y, z, x2, x3])
 
 
-def nasnetmobile(classes: int = 1000) -> keras.Model:
+def nasnetmobile(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """NASNetMobile: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     first = layers.Conv2D(
         32,
         3,

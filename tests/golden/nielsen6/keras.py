@@ -10,9 +10,11 @@ import keras
 from keras import layers
 
 
-def nielsen6(classes: int = 10) -> keras.Model:
+def nielsen6(
+    classes: int = 10, *, input_size: tuple[int, int] = (28, 28)
+) -> keras.Model:
     """Nielsen6: 28x28x1 -> 10."""
-    image = keras.Input((28, 28, 1), name="image")
+    image = keras.Input((*input_size, 1), name="image")
     x = layers.Conv2D(20, 5, name="conv_1")(image)  # 24x24x20
     x = layers.ReLU(name="relu_1")(x)  # 24x24x20
     x = layers.MaxPooling2D(2, name="max_pool_1")(x)  # 12x12x20

@@ -63,9 +63,11 @@ def res_bottleneck(
     return layers.ReLU(name=f"{name}_relu_1")(x)
 
 
-def regnet_y_400mf(classes: int = 1000) -> keras.Model:
+def regnet_y_400mf(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """RegNet_Y_400MF: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(1, name="stem_0_pad")(image)
     x = layers.Conv2D(32, 3, strides=2, use_bias=False, name="stem_0")(x)  # 112x112x32
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="stem_1")(x)

@@ -31,9 +31,11 @@ def basic_block(
     return layers.ReLU(name=f"{name}_relu_2")(x)
 
 
-def resnet18(classes: int = 1000) -> keras.Model:
+def resnet18(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ResNet18: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(3, name="conv1_pad")(image)
     x = layers.Conv2D(64, 7, strides=2, use_bias=False, name="conv1")(x)  # 112x112x64
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="bn1")(x)

@@ -117,9 +117,11 @@ def basic_unit(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return ChannelShuffle(2, name=f"{name}_channel_shuffle_1")(x)
 
 
-def shufflenet_v2_x1_0(classes: int = 1000) -> keras.Model:
+def shufflenet_v2_x1_0(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """ShuffleNet_V2_x1_0: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.ZeroPadding2D(1, name="conv1_0_pad")(image)
     x = layers.Conv2D(24, 3, strides=2, use_bias=False, name="conv1_0")(x)  # 112x112x24
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="conv1_1")(x)

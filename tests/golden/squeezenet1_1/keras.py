@@ -7,7 +7,74 @@ Multiply-accumulates: 349,151,936
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
+
+
+def window_padding(
+    x: keras.KerasTensor,
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: str | tuple[tuple[int, int], ...],
+    ceil_mode: bool,
+) -> list[tuple[int, int]]:
+    """Padding before and after along each axis, for the size of the map.
+
+    "same" is for ``ceil(size / stride)`` windows, the odd row behind.  `ceil_mode` adds
+    rows that complete a last window which begins in the map.
+    """
+    pairs = []
+    for axis, (reach, stride) in enumerate(zip(window, strides)):
+        size = x.shape[axis + 1]
+        if padding == "same":
+            total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+            before, after = total // 2, total - total // 2
+        else:
+            before, after = padding[axis]
+        if ceil_mode:
+            last = -(-(size + before + after - reach) // stride) * stride
+            if last >= size + before:
+                last -= stride
+            after = max(last + reach - size - before, after)
+        pairs.append((before, after))
+    return pairs
+
+
+@keras.saving.register_keras_serializable(package="cnnspec")
+class WindowPadding(layers.Layer):
+    """Pads a map with zeros, or the `lowest` value, as a window needs it."""
+
+    def __init__(
+        self,
+        window: tuple[int, ...],
+        *,
+        strides: tuple[int, ...],
+        padding: str | tuple[tuple[int, int], ...],
+        ceil_mode: bool = False,
+        lowest: bool = False,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.window = tuple(window)
+        self.strides = tuple(strides)
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.lowest = lowest
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        pairs = window_padding(
+            x, self.window, self.strides, self.padding, self.ceil_mode
+        )
+        value = float("-inf") if self.lowest else 0.0
+        return ops.pad(x, ((0, 0), *pairs, (0, 0)), constant_values=value)
+
+    def get_config(self) -> dict[str, object]:
+        return super().get_config() | {
+            "window": self.window,
+            "strides": self.strides,
+            "padding": self.padding,
+            "ceil_mode": self.ceil_mode,
+            "lowest": self.lowest,
+        }
 
 
 def fire(
@@ -28,17 +95,43 @@ def fire(
     return layers.Concatenate(name=f"{name}_concat_1")([expand1x1, expand3x3])
 
 
-def squeezenet1_1(classes: int = 1000) -> keras.Model:
+def squeezenet1_1(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """SqueezeNet1_1: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(64, 3, strides=2, name="features_0")(image)  # 111x111x64
     x = layers.ReLU(name="features_1")(x)  # 111x111x64
+    x = WindowPadding(
+        (3, 3),
+        strides=(2, 2),
+        padding=((0, 0), (0, 0)),
+        ceil_mode=True,
+        lowest=True,
+        name="features_2_pad",
+    )(x)
     x = layers.MaxPooling2D(3, strides=2, name="features_2")(x)  # 55x55x64
     x = fire(x, 16, 64, name="features_3")  # 55x55x128
     x = fire(x, 16, 64, name="features_4")  # 55x55x128
+    x = WindowPadding(
+        (3, 3),
+        strides=(2, 2),
+        padding=((0, 0), (0, 0)),
+        ceil_mode=True,
+        lowest=True,
+        name="features_5_pad",
+    )(x)
     x = layers.MaxPooling2D(3, strides=2, name="features_5")(x)  # 27x27x128
     x = fire(x, 32, 128, name="features_6")  # 27x27x256
     x = fire(x, 32, 128, name="features_7")  # 27x27x256
+    x = WindowPadding(
+        (3, 3),
+        strides=(2, 2),
+        padding=((0, 0), (0, 0)),
+        ceil_mode=True,
+        lowest=True,
+        name="features_8_pad",
+    )(x)
     x = layers.MaxPooling2D(3, strides=2, name="features_8")(x)  # 13x13x256
     x = fire(x, 48, 192, name="features_9")  # 13x13x384
     x = fire(x, 48, 192, name="features_10")  # 13x13x384

@@ -28,9 +28,9 @@ def up(
     return double_conv(x, bridge_channels, name=f"{name}_merge")
 
 
-def unet(classes: int = 2) -> keras.Model:
+def unet(classes: int = 2, *, input_size: tuple[int, int] = (256, 256)) -> keras.Model:
     """UNet: 256x256x1 -> 256x256x2."""
-    image = keras.Input((256, 256, 1), name="image")
+    image = keras.Input((*input_size, 1), name="image")
     full = double_conv(image, 64, name="down1")  # 256x256x64
     half = layers.MaxPooling2D(2, name="max_pool_1")(full)  # 128x128x64
     half = double_conv(half, 128, name="down2")  # 128x128x128

@@ -10,9 +10,11 @@ import keras
 from keras import layers
 
 
-def vgg16_bn(classes: int = 1000) -> keras.Model:
+def vgg16_bn(
+    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+) -> keras.Model:
     """VGG16_BN: 224x224x3 -> 1000."""
-    image = keras.Input((224, 224, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(64, 3, padding="same", name="features_0")(image)  # 224x224x64
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_1")(x)
     x = layers.ReLU(name="features_2")(x)  # 224x224x64

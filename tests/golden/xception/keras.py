@@ -70,9 +70,11 @@ def middle(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     return layers.Add(name=f"{name}_add_1")([y, x])  # 19x19x728
 
 
-def xception(classes: int = 1000) -> keras.Model:
+def xception(
+    classes: int = 1000, *, input_size: tuple[int, int] = (299, 299)
+) -> keras.Model:
     """Xception: 299x299x3 -> 1000."""
-    image = keras.Input((299, 299, 3), name="image")
+    image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(32, 3, strides=2, use_bias=False, name="block1_conv1")(image)
     x = layers.BatchNormalization(
         momentum=0.99,
