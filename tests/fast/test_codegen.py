@@ -1091,7 +1091,7 @@ PARAMETERS = """
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_parameters_of_the_model(backend: str) -> None:
     text = code(PARAMETERS, backend, classes=3, depth=7, width=6)
-    assert "classes: int = 10, rate: float = 0.5, depth: int = 4, width: int = 8" in text
+    assert "classes: int = 10, rate: float = 0.5, depth: int = 4, width: int = 8" in " ".join(text.split())
     # What changes the structure is fixed, and said.
     assert "Compiled with wide = False" in text
     assert "wide" not in text.split('"""', 2)[2]

@@ -95,7 +95,7 @@ def test_each_block_is_one_class_or_function(spec: str) -> None:
     assert set(classes[:-1]) == blocks
     assert len(classes) == len(blocks) + 1
     functions = re.findall(r"^def (\w+)", api.compile(spec, "keras"), re.MULTILINE)
-    assert len(functions) == len(blocks) + 1
+    assert len([name for name in functions if name != "window_padding"]) == len(blocks) + 1
 
 
 @pytest.mark.parametrize("arguments", [("check",), ("format", "--check")])

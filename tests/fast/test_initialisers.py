@@ -153,7 +153,7 @@ def unit(x: keras.KerasTensor, width: int, *, name: str) -> keras.KerasTensor:
     assert code.count("depthwise_initializer=HE_TRUNCATED_NORMAL_FAN_OUT") == 1
     assert code.count("kernel_initializer=HE_TRUNCATED_NORMAL_FAN_OUT") == 2
     assert code.count("keras.initializers.VarianceScaling(") == 1  # the head's
-    assert "def net(classes: int = 10)" in code
+    assert "def net(classes: int = 10, *, input_size: tuple[int, int] = (32, 32))" in code
 
 
 def test_keras_has_words_for_some(tmp_path: Path) -> None:
