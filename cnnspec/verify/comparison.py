@@ -233,6 +233,17 @@ def judge(
     )
 
 
+def judge_size(
+    graph: Graph, reference: Outcome | str, other: Outcome | str, moved: Mapping[str, float] | None = None
+) -> Verdict:
+    """Compare a target's pass at another size with the reference's; a text is what went wrong with one."""
+    if isinstance(other, str):
+        return Verdict(inf, inf, 0.0, 0, (other,), False)
+    if isinstance(reference, str):
+        return Verdict(inf, inf, 0.0, 0, ("there is nothing to compare with: the reference fails",), False)
+    return judge(graph, Setting("float64", "evaluation"), 1, reference, other, moved)
+
+
 def judge_slopes(
     graph: Graph,
     setting: Setting,

@@ -13,7 +13,8 @@ from cnnspec.backend import Backend, backends, is_part
 from cnnspec.diagnostics import nearest
 from cnnspec.graph import Graph
 from cnnspec.shapes import Symbolic, show
-from cnnspec.verify.comparison import judge, judge_course, judge_slopes
+from cnnspec.sizes import other_sizes
+from cnnspec.verify.comparison import judge, judge_course, judge_size, judge_slopes
 from cnnspec.verify.exchange import (
     MODES,
     Course,
@@ -29,7 +30,7 @@ from cnnspec.verify.exchange import (
     write_job,
 )
 from cnnspec.verify.processes import run
-from cnnspec.verify.report import CourseRow, Report, Row, SlopeRow, Target, Unfinished
+from cnnspec.verify.report import CourseRow, Report, Row, SizeRow, SlopeRow, Target, Unfinished
 
 SMALLEST_BATCH = 2
 ALL = "all"
@@ -114,7 +115,10 @@ def verify(
         reference = next(iter(results), "")
         yardstick = next((target for target in results if chosen[target].yardstick), "")
         rows, slopes, courses = _compare(graph, batch, results, Rounding())
-        failed: list[Row | SlopeRow] = [row for row in rows if not row.verdict.ok]
+        others = other_sizes(graph)
+        sizes = _compare_sizes(others.graphs, results, Rounding())
+        failed: list[Row | SizeRow | SlopeRow] = [row for row in rows if not row.verdict.ok]
+        failed += [row for row in sizes if not row.verdict.ok]
         failed += [row for row in slopes if not row.comparison.ok]
         strayed = dict.fromkeys(row.course.method for row in courses if row.comparison.judged and not row.comparison.ok)
         unfinished: list[Unfinished] = []
@@ -134,7 +138,9 @@ def verify(
             if end.failure:
                 unfinished.append(Unfinished("measure what rounding makes of the network", end.failure, end.log))
             else:
-                rows, slopes, courses = _compare(graph, batch, results, read_rounding(places[name]))
+                moved = read_rounding(places[name])
+                rows, slopes, courses = _compare(graph, batch, results, moved)
+                sizes = _compare_sizes(others.graphs, results, moved)
         # A second look, at what is wrong where it shows in float64.
         compared: tuple[SlopeRow | CourseRow, ...] = (*slopes, *courses)
         guilty: list[Row | SlopeRow | CourseRow] = [row for row in rows if not row.verdict.ok]
@@ -188,7 +194,24 @@ def verify(
         searches=searches,
         unfinished=tuple(unfinished),
         graph=graph,
+        sizes=tuple(sizes),
+        why_no_sizes=others.why,
     )
+
+
+def _compare_sizes(graphs: Sequence[Graph], results: Mapping[str, Result], moved: Rounding) -> list[SizeRow]:
+    """Every target at the other sizes against the first one there.
+
+    What rounding makes of each array was measured at the network's own size, where it was.
+    """
+    if not results:
+        return []
+    first = next(iter(results.values()))
+    return [
+        SizeRow(target, one, judge_size(one, first.sizes[number], result.sizes[number], moved.passes.get("evaluation")))
+        for target, result in results.items()
+        for number, one in enumerate(graphs)
+    ]
 
 
 def _compare(

@@ -197,6 +197,8 @@ class Result:
     directions: tuple[Direction, ...] = ()
     singles: tuple[Single, ...] = ()
     inexact: frozenset[str] = frozenset()
+    sizes: tuple[Outcome | str, ...] = ()
+    """A pass in evaluation at each of the network's `other_sizes`, or what went wrong there."""
 
 
 def observe(values: Array, most: int = FOLDED) -> Observation:
@@ -231,7 +233,7 @@ def read_job(folder: Path) -> tuple[Job, Graph, str]:
     return job, graph, (folder / "source.py").read_text(encoding="utf-8")
 
 
-def write_outcome(folder: Path, setting: Setting, outcome: Outcome) -> dict[str, Any]:
+def write_outcome(folder: Path, setting: Sequence[str], outcome: Outcome) -> dict[str, Any]:
     """Write the arrays of a pass; the rest of it comes back as plain data for `write_result`."""
     import numpy
 
@@ -268,6 +270,7 @@ def write_result(
     directions: Iterable[Direction],
     singles: Iterable[Single],
     inexact: Iterable[str],
+    sizes: Sequence[Any],
 ) -> None:
     result = {
         "versions": versions,
@@ -277,6 +280,7 @@ def write_result(
         "directions": list(directions),
         "singles": list(singles),
         "inexact": sorted(inexact),
+        "sizes": sizes,
     }
     (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
@@ -313,6 +317,10 @@ def read_result(folder: Path) -> Result:
         directions=tuple(Direction(*one) for one in result["directions"]),
         singles=tuple(Single(*one) for one in result["singles"]),
         inexact=frozenset(result["inexact"]),
+        sizes=tuple(
+            rest if isinstance(rest, str) else _read_outcome(folder, at_size(number), rest)
+            for number, rest in enumerate(result["sizes"])
+        ),
     )
 
 
@@ -358,7 +366,12 @@ def _read_observations(folder: Path, name: str, rest: dict[str, Any]) -> dict[st
         return {key: Observation(tuple(shape), peak, arrays[f"values/{key}"]) for key, (shape, peak) in rest.items()}
 
 
-def _read_outcome(folder: Path, setting: Setting, rest: dict[str, Any]) -> Outcome:
+def at_size(number: int) -> tuple[str, ...]:
+    """What the pass at one of the other sizes is called, in place of a setting."""
+    return "float64", "evaluation", str(number)
+
+
+def _read_outcome(folder: Path, setting: Sequence[str], rest: dict[str, Any]) -> Outcome:
     import numpy
 
     groups: dict[str, dict[str, Array]] = {"outputs": {}, "layers": {}, "statistics": {}}

@@ -26,6 +26,7 @@ from cnnspec.verify.comparison import (
     Verdict,
 )
 from cnnspec.verify.exchange import OUTPUT, SETTINGS, Course, Direction, Level, Search, Setting, Single
+from cnnspec.weights import known
 
 PROBLEMS = 10
 """How many lines of them are shown."""
@@ -70,6 +71,29 @@ class Row:
     @property
     def precision(self) -> Precision:
         return self.setting.precision
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRow:
+    """One target in evaluation at another size of the inputs, one sample in float64, against the reference there."""
+
+    target: str
+    graph: Graph
+    verdict: Verdict
+
+    @property
+    def setting(self) -> Setting:
+        return Setting("float64", "evaluation")
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the inputs by name."""
+        return {port.name: known(self.graph.shape(port.value)) for port in self.graph.inputs}
+
+    @property
+    def size(self) -> str:
+        """Those as words."""
+        return ", ".join(map(show, self.inputs.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +159,9 @@ class Report:
     searches: Mapping[str, Search]
     unfinished: tuple[Unfinished, ...]
     graph: Graph
+    sizes: tuple[SizeRow, ...] = ()
+    why_no_sizes: str = ""
+    """Why the network was compared at no other size of its inputs."""
 
     @property
     def ok(self) -> bool:
@@ -142,6 +169,7 @@ class Report:
         return (
             not any(target.failure for target in self.targets)
             and all(row.verdict.ok for row in self.rows)
+            and all(size.verdict.ok for size in self.sizes)
             and all(row.comparison.ok for row in self.compared)
             and all(one.error <= DIRECTION_GATE for _, one in self.directions)
             and not any(map(wrong_of, (one for singles in self.singles.values() for one in singles)))
@@ -184,7 +212,16 @@ class Report:
                     rows = [row for row in self.slopes if guilty is None or row.precision == "float64"]
                     found += self._backwards(target.name, search, rows)
                 found += self._rounded(target.name)
+            if guilty is None:
+                found += self._resized(target.name)
         return tuple(found)
+
+    def _resized(self, target: str) -> list[Diagnostic]:
+        """The first place where a pass at another size is wrong."""
+        for row in self.sizes:
+            if row.target == target and row.verdict.divergence is not None:
+                return [self._diagnostic(row, row.verdict.divergence)]
+        return []
 
     def _rounded(self, target: str) -> list[Diagnostic]:
         """The first layer that is wrong in float32 alone."""
@@ -253,7 +290,7 @@ class Report:
                         ]
         return []
 
-    def _diagnostic(self, row: Row, found: Divergence) -> Diagnostic:
+    def _diagnostic(self, row: Row | SizeRow, found: Divergence) -> Diagnostic:
         subject = f"the result of this `{found.node.layer.kind}`"
         if found.output:
             what, subject = f"the output `{found.output}`, made by `{found.node.path}`", "the output"
@@ -282,7 +319,7 @@ class Report:
         given = ", ".join(f"`{look.path}`" for look in found.inputs if look.node is None)
         return Diagnostic(
             "targets-disagree",
-            f"{row.target} {who} from {what} on ({row.setting.precision}, {row.setting.mode})",
+            f"{row.target} {who} from {what} on ({_where(row)})",
             found.node.span,
             label=label,
             notes=notes,
@@ -339,6 +376,8 @@ class Report:
                 for target, one in self.directions
                 if one.error > DIRECTION_GATE
             ]
+        if self.why_no_sizes:
+            lines.append(f"compared at no other size of the inputs: {self.why_no_sizes}")
         lines += self._roundings()
         loose = dict.fromkeys(row.target for row in self.compared if row.comparison.loose)
         lines += [
@@ -394,6 +433,9 @@ class Report:
         for row in self.rows:
             for problem in row.verdict.problems:
                 found.setdefault((row.target, problem), []).append(" ".join(row.setting))
+        for size in self.sizes:
+            for problem in size.verdict.problems:
+                found.setdefault((size.target, problem), []).append(_where(size))
         for one in self.compared:
             what = "gradients" if isinstance(one, SlopeRow) else "training"
             for problem in one.comparison.problems:
@@ -424,6 +466,23 @@ class Report:
         if lines:
             heading = (*columns, "outputs", "layers", "state", *measure, "gate", "verdict")
             tables.append(Table("forward", (heading, *lines)))
+        lines = []
+        for size in self.sizes:
+            verdict = size.verdict
+            if size.target == self.reference and verdict.ok:
+                continue
+            gate = f"{GATES[size.setting]:.0e}"
+            if verdict.excused:
+                gate = f"{max(verdict.excused.values()):.0e}*"
+            lines.append(
+                (
+                    *(size.target, size.size, _number(verdict.output_error), _number(verdict.layer_error)),
+                    *(gate, self._word(size.target, verdict.ok)),
+                )
+            )
+        if lines:
+            heading = ("target", "inputs", "outputs", "layers", "gate", "verdict")
+            tables.append(Table("at other sizes, float64, evaluation", (heading, *lines)))
         lines = []
         for slope in self.slopes:
             comparison = slope.comparison
@@ -543,6 +602,20 @@ class Report:
             ],
             "unfinished": [asdict(one) for one in self.unfinished],
             "comparisons": [self._row_as_json(row) for row in self.rows],
+            "sizes": [
+                {
+                    "target": row.target,
+                    "inputs": row.inputs,
+                    "output_error": _finite(row.verdict.output_error),
+                    "layer_error": _finite(row.verdict.layer_error),
+                    "gate": GATES[row.setting],
+                    "excused": dict(row.verdict.excused),
+                    "problems": list(row.verdict.problems),
+                    "ok": row.verdict.ok,
+                }
+                for row in self.sizes
+            ],
+            "why_no_sizes": self.why_no_sizes or None,
             "gradients": [
                 {
                     "target": row.target,
@@ -662,6 +735,10 @@ def _as_text(table: Table) -> str:
     widths = [max(map(len, column)) for column in zip(*table.lines, strict=True)]
     lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table.lines]
     return "\n".join([table.title, *lines])
+
+
+def _where(row: Row | SizeRow) -> str:
+    return ", ".join([*row.setting, *([f"at {row.size}"] if isinstance(row, SizeRow) else [])])
 
 
 def _off(what: str, error: float) -> str:

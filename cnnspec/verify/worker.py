@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cnnspec.backend import Backend, Gradients, Pass, Precision, Runtime, backend
 from cnnspec.graph import Graph
 from cnnspec.layers.normalisation import BatchNorm
+from cnnspec.sizes import other_sizes
 from cnnspec.verify.comparison import relative_error
 from cnnspec.verify.exchange import (
     COURSES,
@@ -28,6 +29,7 @@ from cnnspec.verify.exchange import (
     Setting,
     Single,
     Slopes,
+    at_size,
     observe,
     read_job,
     write_observations,
@@ -61,7 +63,8 @@ def work(folder: Path) -> None:
         write_rounding(folder, measure(job, graph, Steps(folder, units)))
         return
     chosen = backend(job.backend)
-    steps = Steps(folder, work_units(job, chosen))
+    others = other_sizes(graph).graphs
+    steps = Steps(folder, work_units(job, chosen) + len(others))
     versions: dict[str, str] = {}
     inexact: set[str] = set()
     plain: dict[Setting, Any] = {}
@@ -69,6 +72,7 @@ def work(folder: Path) -> None:
     courses: dict[Course, Any] = {}
     directions: list[Direction] = []
     alone: list[Single] = []
+    sizes: list[Any] = []
     for precision in precisions(chosen):
         runtime = chosen.runtime(job.target, precision)
         versions = runtime.versions()
@@ -78,6 +82,8 @@ def work(folder: Path) -> None:
         worker = _Worker(folder, job, graph, runtime, runtime.build_blank(source, graph), precision, steps)
         settings = [setting for setting in SETTINGS if setting.precision == precision]
         plain.update((setting, worker.forward(setting)) for setting in settings)
+        if precision == "float64":
+            sizes = [worker.resized(one, source, number) for number, one in enumerate(others)]
         if job.level != "forward":
             slopes.update((setting, worker.slopes(setting)) for setting in settings)
             if not chosen.emits:
@@ -88,7 +94,7 @@ def work(folder: Path) -> None:
         if precision == "float32" and judges_layers(job):
             alone += singles(job, graph, chosen, backend(job.definition), runtime, worker.model)
             steps.done()
-    write_result(folder, versions, plain, slopes, courses, directions, alone, inexact)
+    write_result(folder, versions, plain, slopes, courses, directions, alone, inexact, sizes)
 
 
 def judges_layers(job: Job) -> bool:
@@ -197,6 +203,24 @@ class _Worker:
         outcome = condense(passed, self.graph, weights, self.runtime, setting, self.job.batch)
         self.steps.done()
         return write_outcome(self.folder, setting, outcome)
+
+    def resized(self, graph: Graph, source: str, number: int) -> Any:
+        """A pass of one sample in evaluation, by the same code and weights, at another size of the inputs.
+
+        What is raised there is told: the rest of the comparison does not depend on it.
+        """
+        setting = Setting("float64", "evaluation")
+        other = replace(self, graph=graph, job=replace(self.job, batch=1), drawn=self.drawn)
+        weights = other.weights()
+        try:
+            model = self.runtime.build_blank(source, graph)
+            self.runtime.load(model, graph, weights)
+            passed = self.runtime.forward(model, graph, other.inputs(self.job.seed), training=False)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            self.steps.done()
+        return write_outcome(self.folder, at_size(number), condense(passed, graph, weights, self.runtime, setting, 1))
 
     def slopes(self, setting: Setting) -> Any:
         weights, inputs = self.weights(), self.inputs(self.job.seed)

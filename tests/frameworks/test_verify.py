@@ -132,3 +132,36 @@ def test_a_changed_source_fails_the_whole_check(sources: dict[str, str]) -> None
     report = verify(graph, targets=["torch", "keras-tensorflow"], sources={"keras": keras})
     assert not report.ok
     assert "keras-tensorflow and torch disagree from `bn1` on (float64, evaluation)" in report.as_text()
+
+
+SAME = """
+model Net {
+    input x: 3x8x8
+    conv(4, 3x3, stride = 2, pad = same) -> relu -> pool: max_pool(2x2, stride = 2, pad = same)
+}
+"""
+
+
+def test_padding_that_is_right_at_one_size_alone_is_caught_at_another() -> None:
+    """`same` is no padding at 8x8, and is at 6x6."""
+    graph = cnnspec.loads(SAME)
+    sources = {}
+    for name, right, wrong in (
+        ("torch", "SameMaxPool2d(2)", "nn.MaxPool2d(2)"),
+        ("keras", 'MaxPooling2D(2, padding="same"', "MaxPooling2D(2"),
+    ):
+        emitted = backend(name).emit(graph, [])
+        assert right in emitted
+        sources[name] = emitted.replace(right, wrong)
+    targets = ["reference", "torch", "keras-tensorflow"]
+    report = verify(graph, targets=targets, sources=sources, level="forward")
+    assert all(row.verdict.ok for row in report.rows)
+    assert {row.target: [] for row in report.sizes} == {target: [] for target in targets}
+    assert [(row.target, row.size) for row in report.sizes if not row.verdict.ok] == [
+        ("torch", "3x6x6"),
+        ("keras-tensorflow", "3x6x6"),
+    ]
+    assert not report.ok
+    assert "`pool`" in report.as_text()
+    assert "at 3x6x6" in report.as_text()
+    assert verify(graph, targets=targets, level="forward").ok
