@@ -289,7 +289,8 @@ def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
             following.setdefault(before.key, set()).add(after.key)
     waits = Counter(key for keys in following.values() for key in keys)
     numbers = {key: number for number, key in enumerate(slots)}
-    ready = [(_place(key), numbers[key], key) for key in slots if not waits[key]]
+    places = {key: min(map(_place, slot.pieces.values())) for key, slot in slots.items()}
+    ready = [(places[key], numbers[key], key) for key in slots if not waits[key]]
     heapq.heapify(ready)
     found = []
     while ready:
@@ -298,15 +299,19 @@ def align(sequences: dict[int, list[Piece]]) -> list[Slot]:
         for after_key in following.get(key, ()):
             waits[after_key] -= 1
             if not waits[after_key]:
-                heapq.heappush(ready, (_place(after_key), numbers[after_key], after_key))
+                heapq.heappush(ready, (places[after_key], numbers[after_key], after_key))
     if len(found) < len(slots):
         raise Differ("parts in another order in other uses")
     return _with_alternatives(found)
 
 
-def _place(key: tuple[Any, ...]) -> Span:
+def _place(piece: Piece) -> Span:
     """Where the spec has a part; of a container, its first part."""
-    return _place(key[2]) if key[0] == "container" else key[1]
+    if piece.key[0] == "container":
+        return _place(piece.body[0])
+    place = piece.key[1]
+    assert isinstance(place, Span)
+    return place
 
 
 def _with_alternatives(slots: Iterable[Slot]) -> list[Slot]:
@@ -341,8 +346,8 @@ def skeleton(label: str) -> tuple[str, ...]:
     return tuple(re.split(r"\d+", label))
 
 
-def loops_to_unroll(graphs: Sequence[Graph]) -> set[object]:
-    """Loops of few turns, or with dotted labels of several roots, are written out.
+def loops_to_unroll(graphs: Sequence[Graph], source: Source) -> set[object]:
+    """Loops of few turns, or with dotted labels of several roots, are written out; not those that an argument decides.
 
     In the model itself any dotted labels suffice: its containers each get a line.
     """
@@ -370,4 +375,5 @@ def loops_to_unroll(graphs: Sequence[Graph]) -> set[object]:
     for graph in graphs:
         visit(graph.root, (), graph is graphs[0])
     dotted |= {loop for loop, heads in roots.items() if len(heads) > 1}
-    return dotted | {loop for loop, seen in counts.items() if len(seen) == 1 and max(seen) <= 3}
+    few = {loop for loop, seen in counts.items() if len(seen) == 1 and max(seen) <= 3}
+    return dotted | {loop for loop in few if not (isinstance(loop, Span) and source.varies(loop))}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cnnspec.diagnostics import Span
 from cnnspec.graph import Branch, Graph, Item, Loop, Node, Plain, Scope
 
 
@@ -53,7 +54,7 @@ def pieces(graph: Graph, unroll: Unroll) -> Piece:
 
 
 def _scope(scope: Scope, unroll: Unroll) -> Piece:
-    body = gather(_items(scope.body, unroll, ()), scope.outputs)
+    body = gather(_items(scope.body, unroll, ()), scope.outputs, scope.origin)
     piece = Piece(
         kind="scope",
         key=("scope", scope.span),
@@ -136,16 +137,17 @@ def produced(piece: Piece) -> list[int]:
     return [value for body in bodies for part in body for value in produced(part)]
 
 
-def gather(body: list[Piece], results: tuple[int, ...]) -> list[Piece]:
+def gather(body: list[Piece], results: tuple[int, ...], home: Span) -> list[Piece]:
     """Put neighbours whose labels share a first part (``layer1.0``, ``layer1.1``) into a container of that name.
 
-    Loops and branches go along where all labels in them share it too; nothing else in the body may have it.
+    Loops and branches go along where all labels in them share it too; nothing else in the body may have it.  ``home``
+    is the place of the block or group.
     """
     everywhere: Counter[str] = Counter(head for piece in body for head in _heads(piece))
-    return _gathered(body, results, everywhere)
+    return _gathered(body, results, everywhere, home)
 
 
-def _gathered(body: list[Piece], results: tuple[int, ...], everywhere: Counter[str]) -> list[Piece]:
+def _gathered(body: list[Piece], results: tuple[int, ...], everywhere: Counter[str], home: Span) -> list[Piece]:
     uses: dict[int, int] = dict.fromkeys(results, 1)
     for piece in body:
         for value in used(piece):
@@ -160,12 +162,12 @@ def _gathered(body: list[Piece], results: tuple[int, ...], everywhere: Counter[s
             end += 1
         run = body[position:end]
         whole = run and sum(len(_heads(piece)) for piece in run) == everywhere[head] and all(map(_dotted, run))
-        container = _container(head, run, uses) if whole else None
+        container = _container(head, run, uses, home) if whole else None
         if container is None:
             run = body[position : max(end, position + 1)]
             for piece in run:
                 if piece.kind == "branch":
-                    piece.body = _gathered(piece.body, tuple(produced(piece)), everywhere)
+                    piece.body = _gathered(piece.body, tuple(produced(piece)), everywhere, home)
         found += [container] if container else run
         position += len(run)
     return found
@@ -202,7 +204,7 @@ def _first(piece: Piece) -> Piece:
     return next(_first(part) for body in ([piece.body] if piece.kind == "branch" else piece.turns) for part in body)
 
 
-def _container(head: str, run: list[Piece], uses: dict[int, int]) -> Piece | None:
+def _container(head: str, run: list[Piece], uses: dict[int, int], home: Span) -> Piece | None:
     """The run as one scope, if it is a chain of which only the end is seen from outside."""
     first = _first(run[0])
     if len(first.inputs) != 1:
@@ -219,10 +221,10 @@ def _container(head: str, run: list[Piece], uses: dict[int, int]) -> Piece | Non
         _without(piece, head)
     return Piece(
         kind="scope",
-        key=("container", head, run[0].key),
+        key=("container", head, home),
         label=head,
         named=True,
-        body=gather(run, (last,)),
+        body=gather(run, (last,), home),
         inputs=first.inputs,
         outputs=(last,),
         path=f"{outer}.{head}" if outer else head,

@@ -66,7 +66,7 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
 
 
 def _plan(graphs: list[Graph], draws: Sequence[Graph], carried: list[str], dialect: Dialect) -> Plan:
-    unroll: set[object] = loops_to_unroll([*graphs, *draws])
+    unroll: set[object] = loops_to_unroll([*graphs, *draws], Source.of(graphs[0]))
     while True:
         planner = _Planner(graphs, draws, carried, dialect, frozenset(unroll))
         try:
@@ -430,6 +430,14 @@ class _Planner:
             read,
             flow.beginnings,
             self._comment(definition) if definition is not None and not model else "",
+            narrow=definition is not None and not model and self._written_out(definition),
+        )
+
+    def _written_out(self, definition: tree.Definition) -> bool:
+        """Whether a loop is written out that arguments decide: other arguments then need other code."""
+        return any(
+            isinstance(loop, Span) and self.source.varies(loop) and self.source.around(loop) is definition
+            for loop in self.unroll
         )
 
     def _text(self, span: Span | None) -> str:

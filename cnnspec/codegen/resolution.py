@@ -173,7 +173,8 @@ def _translated_label(slot: Slot, labels: Mapping[int, str], body: Body, names: 
     text = names.translate_string(label.parts, whole, body)
     if text is None:
         return None
-    return re.split(r"\.(?![^{]*\})", text, maxsplit=next(iter(outer)))[-1]
+    parts_of_text = re.split(r"\.(?![^{]*\})", text)
+    return ".".join(parts_of_text[next(iter(outer)) :])
 
 
 @dataclass(frozen=True, slots=True)

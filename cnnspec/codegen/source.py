@@ -67,6 +67,14 @@ class Source:
         known = {parameter.name.text for parameter in definition.parameters} - self.bound(definition).keys()
         return known if definition.keyword == "block" else set()
 
+    def varies(self, loop: Span) -> bool:
+        """Whether an argument of a block decides what a loop in it runs over."""
+        statement, definition = self.loops.get(loop), self.around(loop)
+        if statement is None or definition is None or definition.keyword == "model":
+            return False
+        known = {parameter.name.text for parameter in definition.parameters} | self.bound(definition).keys()
+        return any(isinstance(part, tree.Name) and part.text in known for part in parts(statement.iterable))
+
     def around(self, span: Span) -> tree.Definition | None:
         """The definition that a place is in."""
         for definition in self.definitions.values():

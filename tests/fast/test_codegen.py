@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -256,6 +257,35 @@ def test_values_in_the_forward_pass() -> None:
     assert 'self.add_module(f"conv{first + i}"' in torch
     assert 'getattr(self, f"conv{self.first + i}")' in torch
     assert 'name=f"{name}_conv{first + i}"' in code(spec, "keras")
+
+
+# ---- specs in other people's habits --------------------------------------------------------------------------------
+
+CASES = sorted((Path(__file__).parents[1] / "data" / "code").glob("*.cnn"))
+UNSAID = {("renames", "keras"): "nothing reads its result"}
+"""What a target refuses, and why."""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_specs_of_other_habits(path: Path, backend: str) -> None:
+    if (path.stem, backend) in UNSAID:
+        assert UNSAID[path.stem, backend] in refused(path.read_text(encoding="utf-8"), backend)
+    else:
+        code(path.read_text(encoding="utf-8"), backend)
+
+
+def test_a_layer_in_each_of_two_bodies() -> None:
+    text = (CASES[0].parent / "lost_layer.cnn").read_text(encoding="utf-8")
+    assert api.loads(text).params == 24 + 42
+    assert code(text, "torch").count("nn.Conv2d(") == 2
+
+
+def test_what_search_alone_explains_is_said() -> None:
+    text = (CASES[0].parent / "unetloop.cnn").read_text(encoding="utf-8")
+    torch = code(text, "torch")
+    assert "Right for this network's uses only: UNet" in torch
+    assert "Right for the uses in this file" in torch
 
 
 # ---- choices -------------------------------------------------------------------------------------------------------
