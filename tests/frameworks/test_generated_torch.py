@@ -23,6 +23,8 @@ from cnnspec.layers.arrangement import Upsample
 from cnnspec.layers.base import Layer
 from cnnspec.layers.convolution import Conv, SeparableConv
 from cnnspec.layers.pooling import AvgPool, L2Pool, MaxPool
+from cnnspec.sizes import resized
+from cnnspec.weights import draw, draw_inputs
 from cnnspec_torch.emit import CONTAINER_ATTRIBUTES, MODULE_ATTRIBUTES
 from cnnspec_torch.helpers import HELPERS
 from cnnspec_torch.layers import EMITTERS
@@ -229,3 +231,20 @@ def test_the_names_that_pytorch_needs_are_all_known() -> None:
     assert attributes <= MODULE_ATTRIBUTES
     containers = {name for name in (*dir(nn.Sequential()), *dir(nn.ModuleDict())) if not name.startswith("__")}
     assert containers - attributes <= CONTAINER_ATTRIBUTES
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("keras/efficientnetv2b2", 49), ("keras/mobilenet", 50), ("googlenet", 65), ("resnet18", 33)]
+)
+def test_code_for_the_default_size_is_right_at_a_small_one(name: str, size: int) -> None:
+    graph = cnnspec.load(name)
+    (port,) = graph.inputs
+    there = resized(graph, {port.name: (3, size, size)})
+    outputs = []
+    for target in ("reference", "torch"):
+        runtime = backend(target).runtime(target, "float64")
+        model = runtime.build(backend(target).emit(graph, []), there)
+        runtime.load(model, there, draw(there, 0))
+        outputs.append(runtime.forward(model, there, draw_inputs(there, 1, 0), training=False).outputs)
+    for key, expected in outputs[0].items():
+        assert abs(outputs[1][key] - expected).max() <= 1e-10 * abs(expected).max()
