@@ -29,7 +29,7 @@ def test_one_process_serves_until_something_ends_it(resident: Resident) -> None:
         resident.call(os._exit, 7)
     second = resident.call(os.getpid)
     assert second != first
-    with pytest.raises(ResidentError, match="no result within 0.1 seconds"):
+    with pytest.raises(ResidentError, match="no result within"):
         resident.call(time.sleep, 60, timeout=0.1)
     assert resident.call(os.getpid) != second
 
