@@ -44,7 +44,7 @@ fast: $(READY) ## the tests that need no framework
 
 # tests/frameworks/conftest.py says what stays in one process.
 frameworks: $(READY) ## the tests that run generated code in PyTorch and Keras
-	$(BIN)/pytest tests/frameworks -n 2 --dist loadgroup $(call durations,frameworks)
+	$(BIN)/pytest tests/frameworks -n 2 --dist loadscope $(call durations,frameworks)
 
 check: lint types fast wheel ## everything but the framework tests
 
@@ -83,7 +83,7 @@ golden: $(READY) ## rewrite the expected outputs; review the difference
 coverage: $(READY) ## both suites, with the lines they do not reach; fails below the bound in pyproject.toml
 	$(BIN)/coverage erase
 	$(BIN)/pytest tests/fast --cov --cov-report= --cov-fail-under=0
-	$(BIN)/pytest tests/frameworks -n 2 --dist loadgroup --cov --cov-append
+	$(BIN)/pytest tests/frameworks -n 2 --dist loadscope --cov --cov-append
 
 bench: $(READY) ## what a check costs, beside other tools, and how it grows with the size of the network
 	$(BIN)/python benchmarks/startup.py

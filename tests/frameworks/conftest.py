@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from support.residents import Residents
 
 HERE = Path(__file__).parent
+SPREAD = {"test_on_all_but_some", "test_gradients_of_large_ones"}
+"""Tests that take long and share nothing with their file: any process that is free may run them."""
 
 
-# First, as xdist then reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share what it sets up, and so one process, except those that are marked to go elsewhere."""
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.framework)
-            if not any(map(item.get_closest_marker, ("xdist_group", "spread"))):
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+class Spreading(LoadScopeScheduling):
+    """The tests of a file stay in one process, for what they share, except those of `SPREAD`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return nodeid if test.partition("[")[0] in SPREAD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return Spreading(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,6 @@ def test_on_every_target(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.spread
 @pytest.mark.parametrize("name", FAMILIES)
 def test_on_all_but_some(name: str) -> None:
     graph = cnnspec.load(name, inputs=(3, FAMILIES[name], FAMILIES[name]))
@@ -78,7 +77,6 @@ def test_on_all_but_some(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.spread
 @pytest.mark.parametrize("name", LARGE)
 def test_gradients_of_large_ones(name: str) -> None:
     graph = cnnspec.load(name, inputs=LARGE[name])
