@@ -13,7 +13,7 @@ durations = --durations 10 --keep-durations build/durations-$(1).txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast frameworks check lint types wheel lowest format golden coverage bench mutants zoo crosscheck soak clean
+.PHONY: help demo test fast frameworks check lint types wheel lowest format golden coverage bench mutants zoo crosscheck identity soak clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,10 @@ crosscheck: $(READY) ## every network of the zoo on every target, for hours; goe
 	$(BIN)/python benchmarks/crosscheck.py
 
 # What takes too long for every change: before a release, and after a change of an emitter or of the definition.
+# A line of JSON for each block; what is in `problems` is another function than the spec's block.
+identity: $(READY) ## every block of the zoo with other arguments and sizes: is the generated definition the block?
+	cd tests && for target in torch keras-tensorflow; do ../$(BIN)/python -W ignore -m support.identity $$target 7 100000; done
+
 soak: $(READY) ## 10,000 random networks, then the zoo on every target anew: a night
 	$(BIN)/cnnspec fuzz --count 10000 --targets torch,keras-tensorflow --save build/soak
 	$(BIN)/python benchmarks/crosscheck.py --again

@@ -646,7 +646,7 @@ def variance_scaling_(
 
 _ADD_SUBMODULE = '''\
 def add_submodule(module: nn.Module, path: str, child: nn.Module) -> None:
-    """Adds a module under a dotted path, with the containers on the way."""
+    """Add a module under a dotted path, with the containers on the way."""
     *outer, name = path.split(".")
     for part in outer:
         if part not in dict(module.named_children()):

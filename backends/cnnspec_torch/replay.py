@@ -68,7 +68,7 @@ class _Module:
     def get_submodule(self, path: str) -> Any:
         found: Any = self
         for part in path.split("."):
-            found = found.__dict__["_children"][part]
+            found = found.parts[part] if isinstance(found, TorchLeaf) else found.__dict__["_children"][part]
         if isinstance(found, _Parameter):
             raise Deviation(f"`{path}` is no module")
         return found

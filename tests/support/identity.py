@@ -1,6 +1,6 @@
 """Whether the definitions in generated code are the spec's blocks.
 
-``python -m support.identity BACKEND SEED LARGEST NAME...`` uses every block of these networks with other valid
+``python -m support.identity BACKEND SEED LARGEST [NAME...]`` uses every block of some networks with other valid
 arguments than those it was compiled with (other draws, too, than the planner's own).  The definition must take the
 spec's parameters, with the spec's defaults, and give the weights, shapes and numbers that the spec's block has with
 these arguments, at the drawn size and at two others.  Numbers are compared in float64, where a use has at most LARGEST
@@ -34,6 +34,39 @@ from cnnspec.graph import Graph
 from cnnspec.syntax import tree
 from cnnspec.weights import draw, draw_inputs
 
+NETWORKS = (
+    "resnet50",
+    "resnet18",
+    "efficientnet_b0",
+    "efficientnet_v2_s",
+    "densenet121",
+    "nasnetmobile",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "regnet_x_400mf",
+    "googlenet",
+    "inception_v3",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "mnasnet1_0",
+    "convnext_tiny",
+    "vgg16_bn",
+    "unet",
+    "keras/resnet50",
+    "keras/resnet50v2",
+    "keras/efficientnetb0",
+    "keras/efficientnetv2b0",
+    "keras/mobilenet",
+    "keras/mobilenetv2",
+    "keras/mobilenetv3small",
+    "keras/densenet121",
+    "keras/inceptionv3",
+    "keras/inceptionresnetv2",
+    "keras/convnexttiny",
+    "xception",
+)
+"""One network of each file of the zoo that has blocks, and more where siblings use other ones."""
 BATCH = 2
 CLOSE = 1e-9
 """Relative, in float64."""
@@ -322,6 +355,6 @@ class _Keras(_Bench):
 
 if __name__ == "__main__":
     target, seed, largest, *names = sys.argv[1:]
-    for name in names:
+    for name in names or NETWORKS:
         for finding in examine(name, target, int(seed), int(largest)):
             sys.stdout.write(json.dumps(asdict(finding)) + "\n")

@@ -16,7 +16,7 @@ from keras import layers
 def round_to(
     value: float, multiple: int, least: int | None = None, limit: float = 0.9
 ) -> int:
-    """The multiple nearest to a value, never below ``limit`` times it."""
+    """Give the multiple nearest to a value, never below ``limit`` times it."""
     least = multiple if least is None else least
     rounded = max(least, int(value + multiple / 2) // multiple * multiple)
     return rounded + multiple if rounded < limit * value else rounded
