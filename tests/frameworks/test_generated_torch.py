@@ -142,6 +142,15 @@ MORE_LAYERS: list[tuple[Layer, tuple[int, ...]]] = [
     (L2Pool(kernel=3, stride=2, pad=1), (3, 9)),
     (L2Pool(kernel=3, stride=2, pad=1), (3, 9, 8, 7)),
     (Upsample(size=(46,), mode="nearest"), (3, 14)),
+    (Upsample(scale=41), (4, 2, 3)),
+    (SeparableConv(filters=4, kernel=3, pad=1), (3, 9)),
+    *(
+        (pool(kernel=3, stride=2, pad=((1, 0),) * (len(shape) - 1), ceil_mode=True), shape)
+        for pool in (MaxPool, AvgPool, L2Pool)
+        for shape in ((3, 8), (3, 8, 8), (3, 8, 8, 8))
+    ),
+    (L2Pool(kernel=3, stride=2, pad="same"), (3, 8)),
+    (L2Pool(kernel=3, stride=2, pad="same"), (3, 8, 8, 8)),
 ]
 """What the table of examples does not need."""
 
