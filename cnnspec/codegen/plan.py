@@ -366,7 +366,9 @@ class _Planner:
             shapes = {i: self.graphs[graph].values[piece.inputs[position]] for i, (graph, piece) in enumerate(uses)}
             channel_name = "in_channels" if len(input_names) == 1 else f"{input_name}_channels"
             values = {i: shape[0] for i, shape in shapes.items()}
-            if all(type(value) is int for value in values.values()) and len(set(values.values())) > 1 and not model:
+            # A group alone may take them from what it sees of the body around it.
+            vary = first.definition or len(set(values.values())) > 1
+            if all(type(value) is int for value in values.values()) and vary and not model:
                 channels.append((channel_name, values))
                 owners.append(input_name)
         reserved = self.reserved | set(input_names) if self.dialect.one_scope else self.reserved
@@ -518,7 +520,8 @@ class _Planner:
         try:
             value = Constants().translate(e)
         except Untranslatable:
-            return REQUIRED
+            plain = [made for made in names.translations([e.span]) if not made.locals]
+            return Code(plain[0].text) if plain else REQUIRED
         if isinstance(e, tree.DimsLiteral) and len(set(e.sizes)) == 1 and parameter not in names.tuples:
             return e.sizes[0]
         return Code(text(value))

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from typing_extensions import override
 
-from cnnspec.codegen.emission import REQUIRED, Maker, literal
+from cnnspec.codegen.emission import REQUIRED, Code, Maker, literal
 from cnnspec.codegen.pieces import Piece
+from cnnspec.codegen.translation import is_literal
 from cnnspec.graph import Graph, Node
 from cnnspec.shapes import Shape
 
@@ -45,8 +46,10 @@ class Parameter:
 
     @property
     def _is_made(self) -> bool:
-        """Whether the default is a call, which Python makes once for all: the body then says what it is."""
-        return self.default is not REQUIRED and literal(self.default).startswith("partial(")
+        """Whether the default is made of others, or by a call: the body then says what it is."""
+        if isinstance(self.default, Maker):
+            return self.default.text.startswith("partial(")
+        return isinstance(self.default, Code) and not is_literal(self.default.text)
 
     @property
     def type(self) -> str:

@@ -272,8 +272,9 @@ class _Drawing:
 
     def shapes(self, base: Sequence[Shape], arguments: Mapping[str, Given]) -> tuple[Shape, ...]:
         """Shapes of inputs, equal where those of the use are."""
-        sizes = [value for value in (given.value for given in arguments.values()) if type(value) is int and value > 0]
-        sizes = [size for size in sizes if size <= LARGEST_DRAWN]
+        given = [one.value for one in arguments.values()]
+        flat = [item for value in given for item in (value if isinstance(value, list | tuple) else [value])]
+        sizes = [size for size in flat if type(size) is int and 0 < size <= LARGEST_DRAWN]
         results = [shape[0] for shape in self.results if shape and isinstance(shape[0], int)]
         # Inputs of equal channels stay so as a rule, since many blocks add them.
         apart = self.numbers.random() < 0.3

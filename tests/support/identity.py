@@ -143,7 +143,7 @@ class _Bench:
         signature = inspect.signature(made)
         self.check_signature(signature, use.what.definition, finding)
         arguments = {
-            name: self.value(given.value, str(signature.parameters[name].annotation), graph)
+            name: self.value(given.value, str(signature.parameters[safe(name)].annotation), graph)
             for name, given in use.what.arguments.items()
         }
         arguments = {safe(name): value for name, value in arguments.items()}
