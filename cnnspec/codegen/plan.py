@@ -29,7 +29,7 @@ from cnnspec.codegen.pieces import Piece, pieces, produced, used
 from cnnspec.codegen.program import Call, Expression, Parameter, Plan, ResolvedStage, Routine, Step
 from cnnspec.codegen.resolution import Origins, outermost, resolve, resolve_call, resolve_formula, resolve_label
 from cnnspec.codegen.source import Source
-from cnnspec.codegen.translation import Constants, Translated, Untranslatable, negated, text
+from cnnspec.codegen.translation import Constants, Translated, Untranslatable, negated, substituted, text
 from cnnspec.codegen.variables import Closed, Flow
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Graph, Node, Plain, Scope, walk
@@ -73,6 +73,10 @@ def _plan(graphs: list[Graph], draws: Sequence[Graph], carried: list[str], diale
             return planner.run()
         except Restart as restart:
             unroll.add(restart.loop)
+
+
+LONGEST_CHANNELS = 40
+"""Letters of an expression that is worth following from block to block."""
 
 
 @dataclass(slots=True)
@@ -431,9 +435,23 @@ class _Planner:
             f"{shapes_in} -> {shapes_out}",
             read,
             flow.beginnings,
+            self._output_channels(uses, body, names),
             self._comment(definition) if definition is not None and not model else "",
+            is_block=definition is not None and not model,
             narrow=definition is not None and not model and self._written_out(definition),
         )
+
+    def _output_channels(self, uses: list[tuple[int, Piece]], body: Body, names: Names) -> list[Translated | None]:
+        """What the channels of a definition's results are in terms of its parameters."""
+        found: list[Translated | None] = []
+        for position in range(len(uses[0][1].outputs)):
+            sizes = {
+                number: self._channels(body, number, use.outputs[position]) for number, (_, use) in enumerate(uses)
+            }
+            keys = [(number, use.outputs[position]) for number, (_, use) in enumerate(uses)]
+            options = {one.text: one for key in keys if (one := names.value_channels.get(key)) is not None}
+            found.append(names.channels(list(options.values()), sizes, body))
+        return found
 
     def _written_out(self, definition: tree.Definition) -> bool:
         """Whether a loop is written out that arguments decide: other arguments then need other code."""
@@ -819,6 +837,20 @@ class _Planner:
                     found.setdefault(one.text, one)
         return list(found.values())
 
+    @staticmethod
+    def _results_of(step: Step, position: int) -> list[Translated]:
+        """What a definition says of the channels of a result, with what it is given in this place."""
+        routine = step.routine
+        if routine is None or position >= len(routine.output_channels):
+            return []
+        one = routine.output_channels[position]
+        if one is None:
+            return []
+        given = {p.name: literal(p.default) for p in routine.parameters if p.default is not REQUIRED}
+        found = Translated(substituted(one, {**given, **dict(step.arguments)}))
+        # A number is better than the sum that it comes of, and a long expression than none no better.
+        return [found] if found.names and len(found.text) <= LONGEST_CHANNELS else []
+
     def _written(self, node: Node) -> str:
         """The name under which the spec applies a layer, such as a block's parameter ``act``."""
         span = node.span
@@ -862,7 +894,7 @@ class _Planner:
             if parameter.default is REQUIRED or not (left or written == literal(parameter.default)):
                 step.arguments.append((parameter.name, written))
         flow.connect(step, slot)
-        self._follow_results(slot, body, names, flow)
+        self._follow_results(step, slot, body, names, flow)
         return step
 
     def _argument(self, values: Values, slot: Slot, body: Body, names: Names, parameter: Parameter, flow: Flow) -> str:
@@ -885,12 +917,13 @@ class _Planner:
                 return names.layer(outer, e.text)
         return resolve(values, body, names, parameter.name, sources)
 
-    def _follow_results(self, slot: Slot, body: Body, names: Names, flow: Flow) -> None:
+    def _follow_results(self, step: Step, slot: Slot, body: Body, names: Names, flow: Flow) -> None:
         """Remember what the channels of a block's results are called."""
         for position in range(len(next(iter(slot.pieces.values())).outputs)):
             sizes = {c: self._channels(body, c, piece.outputs[position]) for c, piece in slot.pieces.items()}
             some = next(iter(slot.pieces.values()))
-            options = names.translations(list(some.scope.sources.values())) if some.scope is not None else []
+            options = self._results_of(step, position)
+            options += names.translations(list(some.scope.sources.values())) if some.scope is not None else []
             for number in range(len(some.inputs)):
                 options += self._channels_read(slot, body, number, names, flow)
             if len(set(sizes.values())) == 1 and type(size := next(iter(sizes.values()))) is int:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from cnnspec.codegen.emission import REQUIRED, Code, Maker, literal
 from cnnspec.codegen.pieces import Piece
-from cnnspec.codegen.translation import is_literal
+from cnnspec.codegen.translation import Translated, is_literal
 from cnnspec.graph import Graph, Node
 from cnnspec.shapes import Shape
 
@@ -176,14 +176,24 @@ class Routine:
     """Names for channels that the body uses, with their inputs, where the target reads them from the values."""
     copies: list[tuple[str, str]] = field(default_factory=list)
     """Variables that begin as an input of the model and change: name and input."""
+    output_channels: list[Translated | None] = field(default_factory=list)
+    """The channels of its results, in terms of its parameters."""
     comment: str = ""
     """What the spec says above the block."""
+    is_block: bool = False
+    """Whether it is a block of the spec, rather than a group or the model."""
     narrow: bool = False
     """Whether some arguments that the spec's block takes are not right here."""
 
     def described(self, used: str) -> str:
         """The docstring: what the spec says, where the definition is used, and what it is not."""
-        own = [f"`{p.name}`: `{p.stands_for}`, which the spec computes." for p in self.parameters if p.stands_for]
+        own = [
+            f"`{p.name}`: `{p.stands_for}`, which the spec computes."
+            if p.stands_for
+            else f"`{p.name}`: no parameter of the spec's block, which computes it."
+            for p in self.parameters
+            if not p.spec_name and p.channels_of is None and self.is_block
+        ]
         warning = "Right for the uses in this file, not for all arguments that the spec's block takes."
         return "\n\n".join(filter(None, [self.comment, used, *own, warning if self.narrow else ""]))
 

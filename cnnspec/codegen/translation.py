@@ -221,6 +221,24 @@ def before(one: Span, other: Span) -> bool:
     return (one.line, one.column) < (other.line, other.column)
 
 
+def substituted(one: Translated, given: Mapping[str, str]) -> ast.expr:
+    """An expression with what is given for its names in their place, and without local names."""
+    known = {name: ast.parse(written, mode="eval").body for name, written in given.items()}
+
+    class Substitution(ast.NodeTransformer):
+        """Puts expressions in the place of names."""
+
+        @override
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return known.get(node.id, node)
+
+    for name, expression in one.locals.items():
+        if ", " not in name:
+            known[name] = Substitution().visit(_copy(expression))
+    found: ast.expr = Substitution().visit(_copy(one.expression))
+    return found
+
+
 class Constants(Translator):
     """Translates expressions that have no names in them."""
 

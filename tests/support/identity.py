@@ -68,6 +68,8 @@ NETWORKS = (
 )
 """One network of each file of the zoo that has blocks, and more where siblings use other ones."""
 BATCH = 2
+MOST_PARAMETERS = 20_000_000
+"""Of a use that is built at all."""
 CLOSE = 1e-9
 """Relative, in float64."""
 
@@ -142,6 +144,8 @@ class _Bench:
             raise Different("there is no such definition")
         signature = inspect.signature(made)
         self.check_signature(signature, use.what.definition, finding)
+        if graph.params > MOST_PARAMETERS:
+            return
         arguments = {
             name: self.value(given.value, str(signature.parameters[safe(name)].annotation), graph)
             for name, given in use.what.arguments.items()
