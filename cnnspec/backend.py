@@ -229,9 +229,11 @@ class WrongCode(SpecError):
 
 @contextmanager
 def held_to(graph: Graph, backend: str) -> Iterator[None]:
-    """Within, generated code is run on symbols; raises `WrongCode` for whatever goes wrong there."""
+    """Within, code is made and run on symbols; raises `WrongCode` for whatever goes wrong, but for errors of the spec."""
     try:
         yield
+    except SpecError:
+        raise
     except Exception as problem:
         what = str(problem) if isinstance(problem, Deviation) else f"{type(problem).__name__}: {problem}"
         raise WrongCode(backend, graph, what) from problem

@@ -80,8 +80,8 @@ def emit(graph: Graph, probes: Sequence[Graph], *, exact_training: bool = False)
     _check_names(graph)
     _check_results(graph)
     dialect = KerasDialect(graph, EXACT_EMITTERS if exact_training else EMITTERS)
-    source = _File(plan(graph, probes, dialect)).text()
     with held_to(graph, "keras"):
+        source = _File(plan(graph, probes, dialect)).text()
         replay(source, graph, dialect.forms, {})
     return source
 

@@ -223,8 +223,8 @@ def emit(graph: Graph, probes: Sequence[Graph]) -> str:
     }
     steady = [probe for probe in alike if all(probe.parameters[name] == graph.parameters[name] for name in changing)]
     dialect = TorchDialect(graph)
-    source = _File(plan(graph, steady if exceptions else probes, dialect)).text()
     with held_to(graph, "torch"):
+        source = _File(plan(graph, steady if exceptions else probes, dialect)).text()
         for training in {False, any(port.auxiliary for port in graph.outputs)}:
             replay(source, graph, dialect.forms, {}, training=training)
     return source

@@ -71,7 +71,8 @@ class Application(click.Group):
             return super().invoke(ctx)
         except SpecError as error:
             complain(error.diagnostics, error.sources)
-            ctx.exit(1)
+            ours = any(diagnostic.code == "internal-error" for diagnostic in error.diagnostics)
+            ctx.exit(OUR_MISTAKE if ours else 1)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):

@@ -223,10 +223,6 @@ class Names:
                 continue
         return found
 
-    def holds(self, made: Translated, values: Values, body: Body) -> bool:
-        """Whether an expression has these values."""
-        return self._holds(made, values, body)
-
     def either(self, options: Sequence[Translated], values: Values, body: Body) -> Translated | None:
         """Channels that an earlier condition decides: a local name for one expression or another."""
         for test in self.translated_tests:

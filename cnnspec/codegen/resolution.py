@@ -208,8 +208,6 @@ ALIASES = {
     "epsilon": "eps",
     "output_padding": "output_pad",
     "count_include_pad": "count_pad",
-    "rate": "rate",
-    "size": "size",
 }
 """What the arguments of layers are called in targets, by the spec's name."""
 NOWHERE = Origins()

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -392,6 +393,22 @@ def test_compile(spec: Path, tmp_path: Path) -> None:
     assert run("compile", spec, "--backend", "torch", "-o", target).stdout == ""
     assert target.read_text(encoding="utf-8") == source.stdout
     assert [path.name for path in tmp_path.iterdir() if path.suffix not in (".cnn", ".py")] == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "before", "after"), [("torch", "nn.Conv2d(", "nn.Conv1d("), ("keras", "name=", "nam=")]
+)
+def test_code_that_is_not_the_network_is_not_written(
+    backend: str, before: str, after: str, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emit = import_module(f"cnnspec_{backend}.emit")
+    text = emit._File.text
+    monkeypatch.setattr(emit._File, "text", lambda self: text(self).replace(before, after, 1))
+    result = run("compile", spec, "--backend", backend, "-o", tmp_path / "net.py")
+    assert result.exit_code == 1
+    assert "error[internal-error]: the " in result.stderr
+    assert "report it" in result.stderr
+    assert not (tmp_path / "net.py").exists()
 
 
 def test_compile_replaces_only_what_succeeded(tmp_path: Path) -> None:
