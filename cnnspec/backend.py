@@ -229,7 +229,7 @@ class WrongCode(SpecError):
 
 @contextmanager
 def held_to(graph: Graph, backend: str) -> Iterator[None]:
-    """Within, code is made and run on symbols; raises `WrongCode` for whatever goes wrong, but for errors of the spec."""
+    """Within, code is made and run on symbols; raises `WrongCode` where that fails, unless the spec is at fault."""
     try:
         yield
     except SpecError:

@@ -405,7 +405,7 @@ def test_code_that_is_not_the_network_is_not_written(
     text = emit._File.text
     monkeypatch.setattr(emit._File, "text", lambda self: text(self).replace(before, after, 1))
     result = run("compile", spec, "--backend", backend, "-o", tmp_path / "net.py")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "error[internal-error]: the " in result.stderr
     assert "report it" in result.stderr
     assert not (tmp_path / "net.py").exists()
