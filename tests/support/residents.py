@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import shutil
 import sys
 import time
@@ -26,6 +27,8 @@ from cnnspec.verify.processes import Ending, environment
 from cnnspec.verify.worker import work
 
 TIME_LIMIT = 600.0
+MOST_MEMORY = 3 * 2**29
+"""Bytes from which on a process is ended after its job: ten of them may live at once."""
 LOG_CHARACTERS = 4000
 
 
@@ -61,9 +64,16 @@ class Resident:
             code = self._process.exitcode
             self.close()
             raise ResidentError(f"its process ended with exit code {code}\n{self._last_words()}") from None
+        if self._memory() > MOST_MEMORY:
+            self.close()
         if not returned:
             raise ResidentError(value)
         return value
+
+    def _memory(self) -> int:
+        """What the process holds, in bytes, where the system tells: frameworks keep what a large network needed."""
+        sizes = Path(f"/proc/{self._process.pid}/statm")
+        return int(sizes.read_text().split()[1]) * resource.getpagesize() if sizes.exists() else 0
 
     def close(self, patience: float = 10) -> None:
         """End the process, by itself if it does so soon: what coverage measures it writes at its end."""
