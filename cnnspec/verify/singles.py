@@ -13,6 +13,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 from cnnspec.backend import Backend, LayerPass, Runtime
+from cnnspec.diagnostics import Span
 from cnnspec.graph import Graph, Node, Port
 from cnnspec.layers.normalisation import BatchNorm
 from cnnspec.verify.comparison import ALLOWANCE, SINGLE_GATE, SINGLE_STEP_GATE
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[numpy.floating[Any]]
 
+ALONE = "<layers alone>"
+"""The file that a network of layers alone would come from: they are no part of a spec there."""
 LOWEST, HIGHEST = -3.2, 3.8
 """Between these lie the inputs of a layer alone, evenly; their mean is that of a network's inputs."""
 KINKS = (-3.0, -1.0, 0.0, 1.0, 3.0)
@@ -265,8 +268,9 @@ def side_by_side(graph: Graph, nodes: Sequence[Node]) -> Graph:
                     "label": f"layer{at}",
                     "named": True,
                     "auxiliary": False,
-                    # Emitters tell by their places what is one part of a spec.
-                    "span": node.span._replace(line=at + 1, end_line=at + 1),
+                    # Emitters tell by their places what is one part of a spec; there is none for this network.
+                    "span": Span(ALONE, at + 1, 1, at + 1, 1),
+                    "sources": {},
                     "inputs": add(inputs, "given", at, node.inputs),
                     "outputs": add(outputs, "made", at, node.outputs),
                 }
@@ -275,7 +279,10 @@ def side_by_side(graph: Graph, nodes: Sequence[Node]) -> Graph:
     root = graph.root.model_copy(
         update={
             "body": tuple(layers),
+            "origin": Span(ALONE, 1, 1, 1, 1),
+            "span": Span(ALONE, 1, 1, len(nodes), 1),
             "arguments": {},
+            "sources": {},
             "names": {},
             "bindings": (),
             "inputs": tuple(port.value for port in inputs),
@@ -291,7 +298,7 @@ def side_by_side(graph: Graph, nodes: Sequence[Node]) -> Graph:
         outputs=tuple(outputs),
         values=tuple(values),
         root=root,
-        sources=graph.sources,
+        sources={ALONE: "\n" * len(nodes)},
     )
 
 
