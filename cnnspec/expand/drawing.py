@@ -45,8 +45,6 @@ class Draws:
     graphs: list[Graph] = field(default_factory=list)
     uses: list[BlockUse] = field(default_factory=list)
     """What each of them was given."""
-    missed: dict[str, list[Span]] = field(default_factory=dict)
-    """Conditions of which no use, real or drawn, takes some side, by block."""
 
 
 def draw_uses(expander: Expander, sources: dict[str, str], seed: int = 0) -> Draws:
@@ -65,9 +63,6 @@ def draw_uses(expander: Expander, sources: dict[str, str], seed: int = 0) -> Dra
         found.run()
         draws.graphs += found.graphs
         draws.uses += found.drawn
-        missed = [span for span in conditions(definition) if len({t for s, t in found.truths if s == span}) < 2]
-        if missed:
-            draws.missed[name] = missed
         for inner, some in found.uses_inside.items():
             if inner not in uses:
                 # A block that only a drawn use has: behind a condition that the spec's own uses never meet.
