@@ -657,6 +657,9 @@ class _Class:
         """An expression in which names of the constructor have become attributes."""
         known = {parameter.name for parameter in self.routine.parameters}
         known |= {one for name, _ in self.routine.locals for one in name.split(", ")}
+        if text.removesuffix("()") in known and text.endswith("()"):
+            # A layer that the definition is given is made once.
+            return f"self.{self._store(text.removesuffix('()'), text)}"
         word = r"(?<![\w.\"'])[A-Za-z_]\w*"
         return re.sub(
             word, lambda match: f"self.{self._store(match[0], match[0])}" if match[0] in known else match[0], text
@@ -664,10 +667,11 @@ class _Class:
 
     def _store(self, hint: str, text: str) -> str:
         """Keep a value of the constructor for `forward`; the attribute's name."""
-        name = text if text.isidentifier() else hint
+        value = text.removesuffix("()")
+        name = value if value.isidentifier() else hint
         if name in self.attributes or name in MODULE_ATTRIBUTES:
             choice = any(parameter.name == text and parameter.type == "bool" for parameter in self.routine.parameters)
-            name = f"has_{name}" if choice or not text.isidentifier() else f"{name}_"
+            name = f"has_{name}" if choice or not value.isidentifier() else f"{name}_"
         while name in self.attributes or (name in self.stored and self.stored[name] != text):
             name += "_"
         self.stored[name] = text

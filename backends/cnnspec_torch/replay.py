@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from typing_extensions import override
 
-from cnnspec.codegen.emission import Formula
+from cnnspec.codegen.emission import Emission
 from cnnspec.codegen.functions import FUNCTIONS
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.replay import Deviation, Function, Leaf, Names, Options, Value, World, apply, execute, finish
 from cnnspec.graph import Graph, Node
 from cnnspec_torch.helpers import HELPERS
-from cnnspec_torch.layers import initialisation
+from cnnspec_torch.layers import initialisation, statement
 
 EXECUTED = {*FUNCTIONS, "add_submodule"}
 """Helpers that are run as they are."""
@@ -177,7 +178,8 @@ class _Torch:
             parent = TorchLeaf if base is None or base[1] == "Module" else getattr(nn, base[1])
             kinds = {part: getattr(nn, kind) for part, kind in re.findall(r"self\.(\w+) = nn\.(\w+)\(", source)}
             own = {"world": world, "kind": name, "kinds": kinds}
-            self.helpers[name] = type(name, (parent,), own) if base else Function(world, name)
+            function = self._initialiser(name) if name.endswith("_") else Function(world, name)
+            self.helpers[name] = type(name, (parent,), own) if base else function
 
     def _leaf(self, name: str) -> type:
         return type(name, (TorchLeaf,), {"world": self.world, "kind": f"nn.{name}"})
@@ -208,6 +210,12 @@ def replay(source: str, graph: Graph, options: Options, arguments: Mapping[str, 
     results = model(*inputs)
     world.frozen = True
     evaluation = {**namespace, **stand_in.helpers}
+    # What a definition is given to apply is one object for all its places; it has no weights and no layer's path.
+    shared = {path: leaves.pop(path) for path in leaves.keys() - {node.path for node in graph.layers}}
+    applied: dict[tuple[Any, ...], list[str]] = {}
+    for key in world.values:
+        if key[0] == ("str", "module") and key[1][1] in shared:
+            applied.setdefault(key[2:], []).append(key[1][1])
     values: dict[int, Any] = dict(zip((port.value for port in graph.inputs), inputs, strict=True))
     for node in graph.layers:
         leaf = leaves.get(node.path)
@@ -230,11 +238,13 @@ def replay(source: str, graph: Graph, options: Options, arguments: Mapping[str, 
         elif leaf is not None:
             made = world.make("module", node.path, *given)
         else:
-            formulas = [emission.stages[-1].formula for emission in emissions]
-            made = _one_of(world, [formula for formula in formulas if formula is not None], given, evaluation, node)
+            several = [] if node.weights else applied.get(tuple(map(world.canonical, given)), [])
+            made = _one_of(world, emissions, given, evaluation, node, {path: shared[path] for path in several})
         made = [made] if len(node.outputs) == 1 else list(made)
         values.update(zip(node.outputs, made, strict=True))
-    unknown = leaves.keys() - {node.path for node in graph.layers}
+    unknown = {
+        path for path in shared if not any(key[:2] == (("str", "module"), ("str", path)) for key in world.visited)
+    }
     if unknown:
         raise Deviation(f"modules of no layer: {', '.join(sorted(unknown))}")
     # Auxiliary outputs follow the others, in training only.
@@ -243,28 +253,47 @@ def replay(source: str, graph: Graph, options: Options, arguments: Mapping[str, 
     finish(world, ports, values, results if isinstance(results, tuple) else (results,))
     found, stand_in.initialised = stand_in.initialised, {}
     for node in graph.layers:
-        for name, template in initialisation(node):
-            own = leaves[node.path]
-            if template is not None:
-                where = own if isinstance(own, _Parameter) else (own, name)
-                part, _, attribute = name.rpartition(".")
-                if part and isinstance(own, TorchLeaf):
-                    own, where = own.parts[part], (own.parts[part], attribute)
-                    name = attribute
-                eval(template.format("_where"), {**evaluation, "_where": where})
-            if found.get((id(own), name)) != stand_in.initialised.get((id(own), name)):
-                raise Deviation(f"`{node.path}.{name}` starts with {found.get((id(own), name))}, not {template}")
+        inits = {weight.name: weight.init for weight in node.weights}
+        for path, template in initialisation(node):
+            own: Any = leaves[node.path]
+            part, _, name = path.rpartition(".")
+            if part and isinstance(own, TorchLeaf):
+                own = own.parts[part]
+            where: Any = (own, name)
+            if isinstance(own, _Parameter):
+                where, name = own, ""
+            eval((template or statement(inits[path])).format("_where"), {**evaluation, "_where": where})
+            start = found.get((id(own), name))
+            # What starts so by itself may be told so, as one of a kind that others of it need be told.
+            if start != stand_in.initialised[id(own), name] and not (start is None and template is None):
+                raise Deviation(f"`{node.path}.{path}` starts with {start}, not {template}")
 
 
 def _one_of(
-    world: World, formulas: Sequence[Formula], given: Sequence[Any], namespace: dict[str, Any], node: Node
+    world: World,
+    emissions: Sequence[Emission],
+    given: Sequence[Any],
+    namespace: dict[str, Any],
+    node: Node,
+    shared: Mapping[str, Leaf],
 ) -> Any:
-    """The value of the one formula that the code computes."""
+    """The value of the one formula that the code computes, or of the one ``shared`` object, applied to the same."""
     problem = Deviation(f"`{node.path}` is no module, and has no formula")
-    for formula in formulas:
+    attempts: list[Callable[[], Any]] = []
+    for emission in emissions:
+        last = emission.stages[-1]
+        if last.module is not None and len(emission.stages) == 1:
+            attempts += [
+                partial(world.make, "module", path, *given)
+                for path, leaf in shared.items()
+                if leaf.differs(last.module, namespace) is None
+            ]
+        if last.formula is not None:
+            attempts.append(partial(apply, last.formula, given, namespace))
+    for attempt in attempts:
         before = set(world.visited)
         try:
-            return apply(formula, given, namespace)
+            return attempt()
         except Deviation as deviation:
             world.visited = before
             problem = Deviation(f"`{node.path}`: {deviation}")

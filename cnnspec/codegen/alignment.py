@@ -49,7 +49,9 @@ class Slot:
     placed: dict[int, tuple[Argument, ...]] = field(default_factory=dict)
     """What the maker is given here: the arguments that depend on what comes in."""
     nameless: bool = False
-    """Whether these are functions, rather than what makes objects."""
+    """Whether what is made has no name of its own: functions, or `called` objects that several places may share."""
+    called: bool = False
+    """Whether each maker is called for the object, which has no weights."""
     sides: dict[int, int] = field(default_factory=dict)
     """For a branch: the body that each context takes."""
 
@@ -191,15 +193,31 @@ class Aligner:
             plain = not any(place.node.weights or place.node.named for place in places)
             several = len({skeleton(piece.label) for piece in slot.pieces.values()}) > 1
             slot.nameless = not body.positional and (several or bool(functions and plain))
-            try:
-                for context, place in zip(body.contexts, places, strict=True):
-                    made = self._maker(slot.emissions[context], place, slot.nameless)
-                    slot.makers[context], slot.placed[context] = made
-            except Differ:
-                if len(kinds) > 1:
-                    raise
+            # What a parameter is given is the same thing in all its places, and some are in a sequence of objects.
+            shared = slot.parameter and slot.nameless and plain and self.dialect.value_class
+            made = self._makers(slot, body, places, nameless=False) if shared else None
+            slot.called = made is not None and not any(given for _, given in made.values())
+            if not slot.called:
+                made = self._makers(slot, body, places, nameless=slot.nameless)
+            if made is not None:
+                slot.makers = {context: maker for context, (maker, _) in made.items()}
+                slot.placed = {context: given for context, (_, given) in made.items()}
+            elif len(kinds) > 1:
+                raise Differ("other layers in other uses, which nothing that a block could take makes")
+            else:
                 slot.parameter, slot.nameless = "", False
-                slot.makers.clear()
+
+    def _makers(
+        self, slot: Slot, body: Body, places: Sequence[Place], *, nameless: bool
+    ) -> dict[int, tuple[Maker, tuple[Argument, ...]]] | None:
+        """What makes the layer of each use, and what that is given there; None where nothing does."""
+        try:
+            return {
+                context: self._maker(slot.emissions[context], place, nameless)
+                for context, place in zip(body.contexts, places, strict=True)
+            }
+        except Differ:
+            return None
 
     def _described(self, places: Sequence[Place], contexts: Sequence[int], body: Body) -> list[Emission]:
         """What a layer becomes in these uses; raises `Differ` where the target can say each of the spec's alone."""
@@ -233,6 +251,8 @@ class Aligner:
         wider = Place(place.node, ((2 * shape[0], *shape[1:]), *others), place.outputs)
         (module,) = [stage.module for stage in self.dialect.describe([wider])[0].stages]
         assert module is not None
+        if len(module.arguments) != len(construct.arguments):
+            raise Differ("a layer that takes more of another input")
         changed = [one != other for one, other in zip(construct.arguments, module.arguments, strict=True)]
         by_place = [c for c, argument in zip(changed, construct.arguments, strict=True) if argument.name is None]
         count = sum(changed)
@@ -269,7 +289,7 @@ class Aligner:
                 if inner:
                     return Maker(f"partial({module.callee}, {inner})", made, module.helper), given
                 return Maker(module.callee, made, module.helper), given
-        raise Differ("other layers in other uses, which nothing that a block could take makes")
+        raise Differ("a layer that nothing makes which a block could take")
 
 
 def align(sequences: dict[int, list[Piece]]) -> list[Slot]:

@@ -620,7 +620,8 @@ class _Planner:
             if slot.nameless:
                 if isinstance(flow, Closed):
                     raise Differ("functions in a sequence of objects")
-                called = Expression("{function}({0})", {"function": maker}, loose=False, helper=None)
+                function = f"{maker}()" if slot.called else maker
+                called = Expression("{function}({0})", {"function": function}, loose=False, helper=None)
                 stages.append(ResolvedStage(None, called, "", attribute=False))
             else:
                 given = [Construct("", slot.placed[c]) for c in contexts]

@@ -36,7 +36,7 @@ class Value:
 
     @override
     def __repr__(self) -> str:
-        return f"<{' '.join(str(part) for part in self.key)}>"
+        return f"<{' '.join('<...>' if isinstance(part, Value) else str(part) for part in self.key)}>"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -159,6 +159,32 @@ def test_damaged_code_is_noticed(backend: str, before: str, after: str) -> None:
         check(backend, graph, probes, change=damage)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('2.0, "fan_avg"', '1.0, "fan_avg"'),
+        ("(self.parameter_1, std=0.5)", "(self.parameter_1)"),
+        ("nn.init.normal_(self.parameter_1, std=0.5)", "pass"),
+        ("nn.init.normal_(module.weight, std=0.5)", "pass"),
+        ('nn.init.constant_(self.get_parameter("prelu_1.weight"), 0.25)', "pass"),
+    ],
+)
+def test_damaged_starts_are_noticed(before: str, after: str) -> None:
+    text = """
+        model Net {
+            input x: 3x8x8
+            gain = parameter(8x1x1, init = normal(std = 0.5))
+            y = x -> conv(8, 3x3, init = variance_scaling(2.0, fan = avg)) -> prelu
+            y * gain -> slope: prelu(init = normal(std = 0.5))
+        }
+    """
+    graph, probes = loaded(text)
+    source = check("torch", graph, probes)
+    assert before in source
+    with pytest.raises(Deviation, match="starts with"):
+        check("torch", graph, probes, change=lambda source: source.replace(before, after))
+
+
 # ---- what differs between uses -------------------------------------------------------------------------------------
 
 ARGUMENTS = """
@@ -1234,13 +1260,14 @@ def test_a_layer_as_a_class() -> None:
     assert "partial" not in source
 
 
-def test_a_layer_as_a_function() -> None:
-    """Where a layer is an expression in `forward`, what the block takes is a function."""
+def test_one_object_for_all_places_of_a_layer() -> None:
+    """Where a layer without a name is a parameter, what the block takes makes it, in `forward` as in sequences."""
     source = code(
         """
         block Unit(width, act) {
             input x
             y = x -> conv(width, 3x3, pad = 1) -> batch_norm -> act -> conv(width, 1x1)
+            y = y -> body: { conv(width, 1x1) -> act }
             x + y -> act
         }
 
@@ -1252,10 +1279,12 @@ def test_a_layer_as_a_function() -> None:
         "torch",
     )
     assert source.count("(nn.Module)") == 2
-    assert "act: Callable[[Tensor], Tensor]" in source
-    assert "self.unit_1 = Unit(8, 8, F.relu)" in source
-    assert 'Unit(8, 8, partial(F.gelu, approximate="tanh"))' in source
+    assert "act: Callable[..., nn.Module]" in source
+    assert "self.unit_1 = Unit(8, 8, nn.ReLU)" in source
+    assert 'Unit(8, 8, partial(nn.GELU, approximate="tanh"))' in source
+    assert source.count("self.act = act()") == 1
     assert source.count("self.act(") == 2
+    assert source.count(" act()") == 2
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -48,12 +48,12 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        act: Callable[[Tensor], Tensor] = F.relu,
-        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+        act: Callable[..., nn.Module] = nn.ReLU,
+        gate: Callable[..., nn.Module] = nn.Sigmoid,
     ) -> None:
         super().__init__()
-        self.act = act
-        self.gate = gate
+        self.act = act()
+        self.gate = gate()
         self.fc1 = nn.Conv2d(in_channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, in_channels, 1)
 
@@ -113,7 +113,7 @@ class MBConv(nn.Module):
                 norm(channels),
                 nn.SiLU(),
             ),
-            SqueezeExcitation(channels, in_channels // 4, act=F.silu),
+            SqueezeExcitation(channels, in_channels // 4, act=nn.SiLU),
             nn.Sequential(nn.Conv2d(channels, filters, 1, bias=False), norm(filters)),
         ]
         self.block = nn.Sequential(*layers)

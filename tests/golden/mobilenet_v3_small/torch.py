@@ -29,12 +29,12 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        act: Callable[[Tensor], Tensor] = F.relu,
-        gate: Callable[[Tensor], Tensor] = torch.sigmoid,
+        act: Callable[..., nn.Module] = nn.ReLU,
+        gate: Callable[..., nn.Module] = nn.Sigmoid,
     ) -> None:
         super().__init__()
-        self.act = act
-        self.gate = gate
+        self.act = act()
+        self.gate = gate()
         self.fc1 = nn.Conv2d(in_channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, in_channels, 1)
 
@@ -89,7 +89,7 @@ class InvertedResidual(nn.Module):
                 SqueezeExcitation(
                     expanded,
                     round_to(expanded // 4, 8),
-                    gate=F.hardsigmoid,
+                    gate=nn.Hardsigmoid,
                 ),
             )
         layers.append(
