@@ -103,7 +103,8 @@ crosscheck: $(READY) ## every network of the zoo on every target, for hours; goe
 identity: $(READY) ## every block of the zoo with other arguments and sizes: is the generated definition the block?
 	cd tests && for target in torch keras-tensorflow; do ../$(BIN)/python -W ignore -m support.identity $$target 7 100000; done
 
-soak: $(READY) ## 10,000 random networks, then the zoo on every target anew: a night
+soak: $(READY) ## the tests that `make test` leaves out, 10,000 random networks, then the zoo on every target anew: a night
+	$(BIN)/pytest tests/frameworks -m soak -n 2 --dist loadscope $(call durations,soak)
 	$(BIN)/cnnspec fuzz --count 10000 --targets torch,keras-tensorflow --save build/soak
 	$(BIN)/python benchmarks/crosscheck.py --again
 

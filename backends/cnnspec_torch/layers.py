@@ -578,7 +578,7 @@ def _stochastic_depth(layer: regularisation.StochasticDepth, place: Place) -> Em
 
 
 def _unchanged() -> Emission:
-    return _one(_call("nn.Identity"), Formula("{0}"))
+    return _one(Construct("nn.Identity", indifferent=True), Formula("{0}"))
 
 
 @emits(arrangement.Identity)

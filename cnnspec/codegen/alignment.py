@@ -212,12 +212,22 @@ class Aligner:
     ) -> dict[int, tuple[Maker, tuple[Argument, ...]]] | None:
         """What makes the layer of each use, and what that is given there; None where nothing does."""
         try:
-            return {
+            made = {
                 context: self._maker(slot.emissions[context], place, nameless)
                 for context, place in zip(body.contexts, places, strict=True)
             }
         except Differ:
             return None
+        takes = any(given for _, given in made.values())
+        if takes and not self.dialect.implicit_channels and not all(given for _, given in made.values()):
+            return None
+        for context, place in zip(body.contexts, places, strict=True):
+            maker, given = made[context]
+            if takes:
+                made[context] = _given_channels(maker), given or (Argument(place.inputs[0][0]),)
+            else:
+                made[context] = replace(maker, given=False), ()
+        return made
 
     def _described(self, places: Sequence[Place], contexts: Sequence[int], body: Body) -> list[Emission]:
         """What a layer becomes in these uses; raises `Differ` where the target can say each of the spec's alone."""
@@ -263,9 +273,12 @@ class Aligner:
     def maker_like(self, place: Place, other: Maker) -> Maker | None:
         """What makes the layer of a place, as the other one makes its own; None where nothing does."""
         try:
-            return self._maker(self.dialect.describe([place])[0], place, other.type.startswith("Callable[["))[0]
+            maker, given = self._maker(self.dialect.describe([place])[0], place, other.type.startswith("Callable[["))
         except Differ:
             return None
+        if bool(given) != other.given and not (other.given and self.dialect.implicit_channels):
+            return None
+        return _given_channels(maker) if other.given else maker
 
     def _maker(self, emission: Emission, place: Place, nameless: bool) -> tuple[Maker, tuple[Argument, ...]]:
         """A layer that a block takes as an argument, and what it is given where it is made: the channels, if any."""
@@ -286,10 +299,19 @@ class Aligner:
                 given = tuple(module.arguments[i] for i in placed)
                 inner = literal(fixed).removeprefix(f"{module.callee}(").removesuffix(")")
                 made = f"Callable[..., {self.dialect.layer_class}]"
+                takes = bool(given) or module.indifferent
                 if inner:
-                    return Maker(f"partial({module.callee}, {inner})", made, module.helper), given
-                return Maker(module.callee, made, module.helper), given
+                    return Maker(f"partial({module.callee}, {inner})", made, module.helper, takes), given
+                return Maker(module.callee, made, module.helper, takes), given
         raise Differ("a layer that nothing makes which a block could take")
+
+
+def _given_channels(maker: Maker) -> Maker:
+    """What makes a layer where it is given the channels that come in, whether or not it needs them."""
+    if maker.given:
+        return maker
+    call = f"{maker.text[8:-1].replace(', ', '(', 1)})" if maker.text.startswith("partial(") else f"{maker.text}()"
+    return replace(maker, text=f"lambda channels: {call}", given=True)
 
 
 def align(sequences: dict[int, list[Piece]]) -> list[Slot]:

@@ -77,12 +77,14 @@ class Argument:
 class Construct:
     """A constructor call: ``nn.Conv2d(64, 128, 3, stride=2)``.
 
-    ``helper`` names the helper definition that the callee needs in the file, if any.
+    ``helper`` names the helper definition that the callee needs in the file, if any.  ``indifferent`` is a callee that
+    takes any arguments and reads none, such as `torch.nn.Identity`.
     """
 
     callee: str
     arguments: tuple[Argument, ...] = ()
     helper: str | None = None
+    indifferent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Maker:
     type: str
     """The annotation of a parameter that takes it: ``type[nn.Module]``."""
     helper: str | None
+    given: bool = False
+    """Whether the channels that come in are given to it where it makes the layer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from cnnspec.graph import Graph, Node, Plain, Scope, walk
 from cnnspec.layers import LAYERS
 from cnnspec.shapes import Dim, Shape, show
 from cnnspec.syntax import tree
+from cnnspec.syntax.walk import parts
 
 
 def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
@@ -268,8 +269,6 @@ class _Planner:
 
     def _together(self, uses: list[tuple[int, Piece]]) -> list[Routine]:
         """The definitions of a block: one for all uses, for those of each structure, or for those that are equal."""
-        if not self.dialect.value_class:
-            uses = self._named_alike(uses)
         try:
             return [self._routine("", uses)]
         except Differ:
@@ -282,30 +281,28 @@ class _Planner:
                     inner = self._inside(graph, use, exact)
                     groups.setdefault((len(use.inputs), len(use.outputs), inner), []).append((graph, use))
                 if len(groups) > 1:
-                    return [routine for group in groups.values() for routine in self._together(group)]
+                    parts = list(groups.values()) if exact else self._joined(groups.values(), uses)
+                    return [routine for group in parts for routine in self._together(group)]
             self._write_out_loops(uses)
             raise
 
-    def _named_alike(self, uses: list[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
-        """The uses without those drawn ones in which a layer has another name of its kind, such as `relu_1`."""
-        kinds: dict[Span, set[str]] = {}
-
-        def unnamed(piece: Piece) -> Iterator[tuple[Span, str]]:
-            if piece.node is not None and not piece.named and not piece.label.isdigit():
-                yield piece.node.span, piece.node.layer.kind
-            for part in itertools.chain(piece.body, *piece.turns):
-                if not part.definition:
-                    yield from unnamed(part)
-
-        for graph, use in uses:
-            if graph < self.models:
-                for span, kind in unnamed(use):
-                    kinds.setdefault(span, set()).add(kind)
-        return [
-            (graph, use)
-            for graph, use in uses
-            if graph < self.models or all(kind in kinds.get(span, {kind}) for span, kind in unnamed(use))
-        ]
+    def _joined(
+        self, groups: Iterable[list[tuple[int, Piece]]], uses: list[tuple[int, Piece]]
+    ) -> list[list[tuple[int, Piece]]]:
+        """Groups of uses, those together that one definition serves."""
+        joined: list[list[tuple[int, Piece]]] = []
+        for group in groups:
+            for number, other in enumerate(joined):
+                both = [use for use in uses if use in group or use in other]
+                try:
+                    self._routine("", both)
+                except (Differ, Restart):
+                    continue
+                joined[number] = both
+                break
+            else:
+                joined.append(group)
+        return joined
 
     def _with_draws(self, own: list[tuple[int, Piece]], drawn: list[tuple[int, Piece]]) -> list[Routine]:
         """The definitions of a block for its own uses, and of the drawn ones those that they can serve as well."""
@@ -438,7 +435,11 @@ class _Planner:
             self._output_channels(uses, body, names),
             self._comment(definition) if definition is not None and not model else "",
             is_block=definition is not None and not model,
-            narrow=definition is not None and not model and self._written_out(definition),
+            narrow=(
+                definition is not None
+                and not model
+                and (self._written_out(definition) or self._unmet(definition, [piece for _, piece in uses]))
+            ),
         )
 
     def _output_channels(self, uses: list[tuple[int, Piece]], body: Body, names: Names) -> list[Translated | None]:
@@ -458,6 +459,24 @@ class _Planner:
         return any(
             isinstance(loop, Span) and self.source.varies(loop) and self.source.around(loop) is definition
             for loop in self.unroll
+        )
+
+    @staticmethod
+    def _unmet(definition: tree.Definition, uses: Sequence[Piece]) -> bool:
+        """Whether the spec has something on a side of an `if` that none of these uses takes."""
+        met: set[tuple[object, int]] = set()
+        waiting = [part for use in uses for part in use.body]
+        while waiting:
+            piece = waiting.pop()
+            if piece.kind == "branch":
+                met.add((piece.key[1], piece.taken))
+            if not piece.definition:
+                waiting += itertools.chain(piece.body, *piece.turns)
+        return any(
+            statements and (part.test.span, side) not in met
+            for part in parts(definition.body)
+            if isinstance(part, tree.If)
+            for side, statements in enumerate((part.body, part.otherwise))
         )
 
     def _text(self, span: Span | None) -> str:
@@ -781,6 +800,10 @@ class _Planner:
             made = names.channels(list(options.values()), values, inner)
         first = {inner.parent[c]: names.carried[carry.name][id(inner), c] for c in carry.begun}
         initial = names.translate(carry.starts, first, carry.outer)
+        defined = set(names.defined)
+        if initial is None and (either := names.either(carry.starts, first, carry.outer)) is not None:
+            # A name for what begins here alone is one too many.
+            initial = either.text if either.text in defined else names.defined.pop(either.text)
         if made is None or initial is None:
             raise Differ("channels that follow no rule over the turns of a loop")
         carry.step.carried.append((carry.name, initial, names.commit(made)))

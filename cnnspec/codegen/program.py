@@ -199,10 +199,11 @@ class Routine:
 
     @property
     def helpers(self) -> set[str]:
-        """Helpers that are handed to it as arguments."""
+        """Helpers that are handed to it as arguments, or are so by default."""
         values = [
             value for parameter in self.parameters for (graph, _), value in parameter.values.items() if graph == 0
         ]
+        values += [parameter.default for parameter in self.parameters]
         return {value.helper for value in values if isinstance(value, Maker) and value.helper is not None}
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from symtable import symtable
 from types import ModuleType
 from typing import Any
 
@@ -151,6 +152,8 @@ class Leaf:
         """What distinguishes the recorded constructor call from an emitted one."""
         if self.kind != construct.callee:
             return f"it is {self.kind}, not {construct.callee}"
+        if construct.indifferent:
+            return None
         args, kwargs = list(self.arguments[0]), dict(self.arguments[1])
         for argument in construct.arguments:
             expected = self.evaluate(argument.value, namespace)
@@ -179,8 +182,10 @@ def execute(
 ) -> dict[str, Any]:
     """Run a generated file with stand-ins for what it imports and for its helpers, whose ``texts`` are left out.
 
-    Raises whatever running it does.
+    Raises whatever running it does, and `Deviation` for a name that the file does not define, executed or not.
     """
+    if unknown := _undefined(source):
+        raise Deviation(f"the code does not define {', '.join(unknown)}")
     for name in helpers.keys() & texts.keys():
         source = source.replace(texts[name].strip("\n"), "")
 
@@ -199,6 +204,23 @@ def execute(
     }
     exec(compile(source, "<generated>", "exec"), namespace)
     return namespace
+
+
+def _undefined(source: str) -> list[str]:
+    """Names that a file reads and nowhere defines."""
+    top = symtable(source, "<generated>", "exec")
+    defined = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    read: set[str] = set()
+    waiting = [top]
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        # Not `is_global`, which takes a function of the name `top` for the module.
+        inner = (
+            {s.get_name() for s in table.get_symbols() if s.is_local() or s.is_free()} if table is not top else set()
+        )
+        read.update({s.get_name() for s in table.get_symbols() if s.is_referenced()} - inner)
+    return sorted(read - defined - set(dir(builtins)))
 
 
 def apply(formula: Formula, inputs: Sequence[Any], namespace: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from cnnspec.diagnostics import Diagnostic, Span, nearest
-from cnnspec.expand.expressions import Expressions, GaveUp, LabelAt, Then, extent
+from cnnspec.expand.expressions import Expressions, GaveUp, LabelAt, Then, bound, extent
 from cnnspec.expand.values import (
     UNKNOWN,
     Applicable,
@@ -150,7 +150,7 @@ class Application(Expressions):
                 one = self.evaluate(stage, frame)
                 if isinstance(one, Applicable):
                     source = value if position else self.current(frame, stage.span)
-                    value = self.apply(one, [source], frame, stage.span)
+                    value = self.apply(one, [source], frame, stage.span, name=bound(stage, frame))
                 elif position == 0:
                     if not isinstance(one, Tensor | Unknown) and not all_tensors(one):
                         raise Problem(
@@ -188,6 +188,7 @@ class Application(Expressions):
         span: Span,
         frame: Frame,
         label: LabelAt | None,
+        name: str,
     ) -> Any:
         if isinstance(function, Unknown):
             return UNKNOWN
@@ -205,17 +206,17 @@ class Application(Expressions):
         tensors: list[Any] = []
         positional: list[Given] = []
         named: dict[str, tuple[tree.Name, Given]] = {}
-        for name, given in arguments:
-            if name is not None:
-                if name.text in named:
+        for argument, given in arguments:
+            if argument is not None:
+                if argument.text in named:
                     raise Problem(
                         "duplicate-argument",
-                        f"`{name.text}` is given twice",
-                        name.span,
-                        notes=((named[name.text][0].span, "the first time"),),
+                        f"`{argument.text}` is given twice",
+                        argument.span,
+                        notes=((named[argument.text][0].span, "the first time"),),
                         help="keep one of them",
                     )
-                named[name.text] = (name, given)
+                named[argument.text] = (argument, given)
             elif isinstance(given.value, Tensor) or all_tensors(given.value):
                 tensors += given.value if isinstance(given.value, list | tuple) else [given.value]
             else:
@@ -231,7 +232,7 @@ class Application(Expressions):
         made = replace(function, arguments=merged, span=span)
         sourceless = isinstance(made, LayerValue) and made.layer.inputs[1] == 0
         if tensors or sourceless:
-            return self.apply(made, tensors, frame, span, label=label, operator=True)
+            return self.apply(made, tensors, frame, span, label=label, name=name, operator=True)
         return made
 
     def _merge(
@@ -364,9 +365,13 @@ class Application(Expressions):
         span: Span,
         *,
         label: LabelAt | None = None,
+        name: str = "",
         operator: bool = False,
     ) -> Any:
-        """Apply a layer, block or group to values; the result is a value, or a tuple of several."""
+        """Apply a layer, block or group to values; the result is a value, or a tuple of several.
+
+        Without a label it is named after the ``name`` that the body has for it, or else after what it is.
+        """
         if len(inputs) == 1 and isinstance(inputs[0], list | tuple):
             inputs = list(inputs[0])
         self.spend(len(inputs), span)
@@ -374,11 +379,11 @@ class Application(Expressions):
             label, what = LabelAt(what.label, what.span), what.value
         match what:
             case LayerValue():
-                return self._apply_layer(what, inputs, frame, span, label, operator)
+                return self._apply_layer(what, inputs, frame, span, label, name, operator)
             case BlockValue():
-                return self._apply_block(what, inputs, frame, span, label, operator)
+                return self._apply_block(what, inputs, frame, span, label, name, operator)
             case GroupValue():
-                return self._apply_group(what, inputs, frame, span, label)
+                return self._apply_group(what, inputs, frame, span, label, name)
 
     def _place(self, frame: Frame, label: LabelAt | None, kind: str, span: Span, operator: bool) -> tuple[str, str]:
         """The label and path of a new child, each path once.  What is wrong with them is reported."""
@@ -433,7 +438,14 @@ class Application(Expressions):
         return text, path
 
     def _apply_layer(
-        self, what: LayerValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None, operator: bool
+        self,
+        what: LayerValue,
+        inputs: list[Any],
+        frame: Frame,
+        span: Span,
+        label: LabelAt | None,
+        name: str,
+        operator: bool,
     ) -> Any:
         self.node_count += 1
         if self.node_count > MOST_LAYERS:
@@ -443,7 +455,7 @@ class Application(Expressions):
                 span,
                 "no network needs that many; is a size given where a count was meant?",
             )
-        text, path = self._place(frame, label, what.layer.kind, span, operator)
+        text, path = self._place(frame, label, name or what.layer.kind, span, operator)
         layer = self.build(what, span)
         if layer is None or any(isinstance(value, Unknown) for value in inputs):
             return UNKNOWN
@@ -644,7 +656,14 @@ class Application(Expressions):
             self.nesting -= 1
 
     def _apply_block(
-        self, what: BlockValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None, operator: bool
+        self,
+        what: BlockValue,
+        inputs: list[Any],
+        frame: Frame,
+        span: Span,
+        label: LabelAt | None,
+        name: str,
+        operator: bool,
     ) -> Any:
         definition = what.definition
         for depth, use in enumerate(self.active):
@@ -657,7 +676,7 @@ class Application(Expressions):
                     notes=((definition.name.span, "defined here"),),
                     help="repeat it with `for`",
                 )
-        text, path = self._place(frame, label, snake_case(definition.name.text), span, operator)
+        text, path = self._place(frame, label, name or snake_case(definition.name.text), span, operator)
         inner = Frame(path, supplied=inputs, auxiliary=frame.auxiliary, is_model=definition.keyword == "model")
         outer = len(self.active)
         self.active.append(Use(definition, what.span, path))
@@ -686,8 +705,10 @@ class Application(Expressions):
         sources = places_of(what.arguments)
         return self._finish(inner, frame, text, label, name, origin, span, arguments, sources, inputs)
 
-    def _apply_group(self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None) -> Any:
-        text, path = self._place(frame, label, "group", span, False)
+    def _apply_group(
+        self, what: GroupValue, inputs: list[Any], frame: Frame, span: Span, label: LabelAt | None, name: str
+    ) -> Any:
+        text, path = self._place(frame, label, name or "group", span, False)
         numbered = label is not None or frame.numbered
         inner = Frame(path, numbered=numbered, parent=what.frame, supplied=inputs, auxiliary=frame.auxiliary)
         with self.nested(span):
@@ -817,7 +838,7 @@ class Application(Expressions):
                     help="give it a layer or block that is not yet applied, or a number, word or list",
                 )
             arguments.append((argument.name, Given(value, argument.value.span)))
-        made = self.call(BlockValue(base, {}, span), arguments, call.span, frame, None)
+        made = self.call(BlockValue(base, {}, span), arguments, call.span, frame, None, "")
         if isinstance(made, BlockValue):
             return made
         raise GaveUp  # an argument is unknown, which is told already

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from cnnspec.diagnostics import Diagnostic, Span, nearest
 from cnnspec.expand.application import Application, Use, all_tensors, fields_of, reserved_name, signature_help
-from cnnspec.expand.expressions import GaveUp
+from cnnspec.expand.expressions import GaveUp, bound
 from cnnspec.expand.values import (
     UNKNOWN,
     Applicable,
@@ -114,7 +114,7 @@ class Expander(Application):
     def _flow(self, s: tree.Flow, frame: Frame) -> None:
         value = self.evaluate(s.value, frame)
         if isinstance(value, Applicable):
-            value = self.apply(value, [self.current(frame, s.span)], frame, s.value.span)
+            value = self.apply(value, [self.current(frame, s.span)], frame, s.value.span, name=bound(s.value, frame))
         if not isinstance(value, Tensor | Unknown) and not all_tensors(value):
             raise Problem(
                 "no-effect",
@@ -348,7 +348,7 @@ class Expander(Application):
                     )
                 value = self.evaluate(e, frame)
                 if isinstance(value, Applicable):
-                    value = self.apply(value, [self.current(frame, e.span)], frame, e.span)
+                    value = self.apply(value, [self.current(frame, e.span)], frame, e.span, name=bound(e, frame))
                 if isinstance(value, Tensor | Unknown):
                     frame.outputs.append(Result(name, value, s.auxiliary, e.span))
                     if s.name is not None:

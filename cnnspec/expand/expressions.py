@@ -161,8 +161,9 @@ class Expressions(ABC):
         span: Span,
         frame: Frame,
         label: LabelAt | None,
+        name: str,
     ) -> Any:
-        """A layer, block or function called with arguments."""
+        """A layer, block or function called with arguments; ``name`` is what the body calls it, if it does."""
 
     @abstractmethod
     def pipeline(self, pipeline: tree.Pipeline, frame: Frame) -> Any:
@@ -213,7 +214,7 @@ class Expressions(ABC):
                 for argument in e.arguments:
                     value = self.evaluate(argument.value, frame)
                     arguments.append((argument.name, Given(value, argument.value.span)))
-                return self.call(function, arguments, e.span, frame, label)
+                return self.call(function, arguments, e.span, frame, label, bound(e, frame))
             case tree.Attribute():
                 return self._attribute(e, frame)
             case tree.Index():
@@ -604,6 +605,13 @@ class Expressions(ABC):
         if isinstance(value, list | tuple):
             return self.bounded_list(value, span)
         return self.bounded_number(value, span)
+
+
+def bound(e: tree.Expression, frame: Frame) -> str:
+    """The name that a body has for a layer, such as a parameter; none where it writes the layer's own."""
+    while isinstance(e, tree.Call | tree.Index):
+        e = e.function if isinstance(e, tree.Call) else e.value
+    return e.text if isinstance(e, tree.Name) and frame.find(e.text) is not None else ""
 
 
 def extent(value: Any, depth: int = DEEPEST_LIST) -> int:

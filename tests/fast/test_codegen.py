@@ -1082,19 +1082,63 @@ def test_no_text_of_the_spec_breaks_out(backend: str) -> None:
 # ---- blocks that one definition cannot serve -----------------------------------------------------------------------
 
 
-def test_uses_that_share_no_code() -> None:
-    """A layer given as an argument: one definition for each, shared by the uses that have the same."""
+NORMS = """
+block B(norm, act = relu) { conv(8, 1x1) -> norm -> act }
+model M {
+    input image: 3x32x32
+    a: B(batch_norm) -> b: B(local_response_norm(5)) -> c: B(group_norm(4)) -> d: B(layer_norm, act = tanh)
+    e: B(identity, act = prelu) -> f: B(batch_norm(eps = 1e-3))
+}
+"""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_block_takes_layers_with_and_without_channels(backend: str) -> None:
+    text = code(NORMS, backend)
+    assert "Right for" not in text
+    assert len(re.findall(r"^(?:class B\d?\(|def b\d?\()", text, re.MULTILINE)) == 1
+    if backend == "torch":
+        assert "B(8, lambda channels: nn.LocalResponseNorm(5))" in text
+        assert "self.norm_1 = norm(8)" in text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_uses_that_share_no_code(backend: str) -> None:
+    """Normalisation over whole maps is of one size in PyTorch; what else a block is given shares its definition."""
+    text = code(NORMS.replace("batch_norm(eps = 1e-3)", "layer_norm(axes = all)"), backend)
+    definitions = re.findall(r"^(?:class B\d?\(|def b\d?\()", text, re.MULTILINE)
+    assert len(definitions) == (2 if backend == "torch" else 1)
+    assert ("Right for this network's uses only: B, B2" in text) == (backend == "torch")
+
+
+@pytest.mark.parametrize(("side", "said"), [("conv(8, 1x1) -> relu", True), ("", False)])
+def test_a_side_that_no_use_meets_is_said(side: str, said: bool) -> None:
+    """Nothing is known of its code; of a side without statements there is nothing to know."""
     spec = """
-        block B(norm, act = relu) { conv(8, 1x1) -> norm -> act }
+        block B(width) {
+            if width != 7919 { conv(width, 1x1) } else { SIDE }
+        }
         model M {
             input image: 3x32x32
-            a: B(batch_norm) -> b: B(batch_norm(eps = 1e-3)) -> c: B(group_norm(4)) -> d: B(layer_norm, act = tanh)
-            e: B(batch_norm)
+            B(4) -> B(8)
         }
     """
     for backend in BACKENDS:
-        text = code(spec, backend).replace("class LayerNorm2d", "")
-        assert text.count("class ") + text.count("def b") == (4 if backend == "torch" else 3)
+        text = code(spec.replace("else { SIDE }", f"else {{ {side} }}" if side else ""), backend)
+        assert ("Right for this network's uses only: B" in text or "only: b" in text) == said
+
+
+def test_what_only_a_default_needs_is_in_the_file() -> None:
+    """Its uses give other layers; the block's own stands nowhere but in its declaration."""
+    spec = """
+        block B(norm = layer_norm, act = prelu(shared = true)) { conv(8, 1x1) -> norm -> act }
+        model M {
+            input image: 3x32x32
+            B(batch_norm, relu) -> B(batch_norm, tanh)
+        }
+    """
+    assert "class LayerNorm2d(" in code(spec, "torch")
+    assert "class Prelu(" in code(spec, "keras")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -130,9 +130,7 @@ def test_claims_of_a_base_are_not_about_other_values(argument: str) -> None:
 
 
 def test_a_layer_given_for_a_default_layer_is_another_value() -> None:
-    text = (
-        "model A(act = relu) {\n    input x: 8\n    act\n    expect shape(relu_1) == [8]\n}\n\nmodel B = A(sigmoid)\n"
-    )
+    text = "model A(act = relu) {\n    input x: 8\n    act\n    expect params == 0\n}\n\nmodel B = A(prelu)\n"
     assert diagnostics(text, "A") == diagnostics(text, "B") == []
 
 

@@ -323,8 +323,38 @@ def test_arguments_are_given_in_several_steps() -> None:
 
 def test_a_bound_layer_is_applied_anew_each_time() -> None:
     graph = model("c = conv(3, 1x1)", "c -> c -> c")
-    assert paths(graph) == ["conv_1", "conv_2", "conv_3"]
+    assert paths(graph) == ["c_1", "c_2", "c_3"]
     assert graph.params == 3 * 12
+
+
+def test_what_a_body_has_a_name_for_is_called_that() -> None:
+    """So the names in a block are the same whatever it is given."""
+    text = """
+        block Twice(unit, width) { unit(width) -> unit(width) }
+        block Unit(filters, act = relu) { conv(filters, 1x1) -> act }
+        model M(norm = batch_norm) {
+            input image: 3x8x8
+            g = { conv(3, 1x1) -> norm(eps = 1e-3) }
+            acts = [relu, tanh]
+            g -> acts[0] -> acts[1]
+            for act in acts { act -> Unit(3, act) -> group_norm(1) }
+            Twice(conv(kernel = 1), 4) -> Twice(Unit, 4)
+            relu(image -> g) -> named: acts[1]
+        }
+    """
+    graph = load(text)
+    assert [node.path for node in graph.layers] == [
+        "g_1.conv_1", "g_1.norm_1", "acts_1", "acts_2",
+        "act_1", "unit_1.conv_1", "unit_1.act_1", "group_norm_1",
+        "act_2", "unit_2.conv_1", "unit_2.act_1", "group_norm_2",
+        "twice_1.unit_1", "twice_1.unit_2",
+        "twice_2.unit_1.conv_1", "twice_2.unit_1.act_1", "twice_2.unit_2.conv_1", "twice_2.unit_2.act_1",
+        "g_2.conv_1", "g_2.norm_1", "relu_1", "named",
+    ]  # fmt: skip
+
+
+def test_a_group_is_named_as_the_body_names_it() -> None:
+    assert paths(model("g = { relu }", "g -> { tanh } -> g")) == ["g_1.relu_1", "group_1.tanh_1", "g_2.relu_1"]
 
 
 def test_a_group_is_a_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 from support.residents import Residents
 
 HERE = Path(__file__).parent
+# JAX compiles every layer for every shape: a third of that time is LLVM's, for code that runs once.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 SPREAD = {"test_on_all_but_some", "test_gradients_of_large_ones"}
 """Tests that take long and share nothing with their file: any process that is free may run them."""
 

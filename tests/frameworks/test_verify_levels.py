@@ -58,6 +58,7 @@ def test_training_agrees(graph: Graph, target: str) -> None:
     assert {len(row.comparison.steps) for row in report.courses} == {5, 1}
 
 
+@pytest.mark.soak
 def test_compiled_torch_agrees(graph: Graph) -> None:
     if backend("torch").missing("torch-compile"):
         pytest.skip("there is no compiler")

@@ -1,10 +1,14 @@
 """Networks of the zoo through the cross-check: of every spec file but two, on as many targets as there is time for.
 
-``make soak`` runs all networks on every target, for hours.  Left out here are the files of torchvision's VGG, for
-its 130 million weights, and of its Inception v3, whose auxiliary head needs images of 299x299.
+What takes longest is for ``make soak``, which then runs all networks on every target, for hours.  Left out here are the
+files of torchvision's VGG, for its 130 million weights, and of its Inception v3, whose auxiliary head needs images of
+299x299.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import pytest
 
@@ -13,6 +17,13 @@ from cnnspec.verify import verify
 
 SMALL = ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp", "nielsen6", "fcn", "dqn")
 SIZES = {"fcn": (3, 32, 32), "dqn": (4, 64, 64)}
+
+
+def cases(names: Iterable[str], often: Collection[str]) -> list[Any]:
+    """All of them, of which a change runs those that are named twice."""
+    assert set(often) <= set(names)
+    return [name if name in often else pytest.param(name, marks=pytest.mark.soak) for name in names]
+
 
 FAMILIES = {
     "squeezenet1_1": 64,
@@ -33,6 +44,18 @@ FAMILIES = {
     "keras/densenet121": 64,
 }
 """By the size of their images: at level ``train``."""
+OFTEN = (
+    "squeezenet1_1",
+    "shufflenet_v2_x0_5",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "googlenet",
+    "densenet121",
+    "resnet18",
+    "mobilenet",
+    "keras/mobilenetv2",
+    "keras/efficientnetb0",
+)
 STEPS = 2
 """Of training, of the families: five take a minute more, as the small ones have here, and all in `make soak`."""
 LARGE = {
@@ -61,14 +84,14 @@ def test_on_every_target_as_users_run_it() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", cases(SMALL, ("tanh_convnet", "conv520", "dense23550", "sigmoid_mlp")))
 def test_on_every_target(name: str) -> None:
     report = verify(cnnspec.load(name, inputs=SIZES.get(name)), targets=["all"], level="train")
     assert report.ok, report.as_text()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", cases(FAMILIES, OFTEN))
 def test_on_all_but_some(name: str) -> None:
     graph = cnnspec.load(name, inputs=(3, FAMILIES[name], FAMILIES[name]))
     targets = ["reference", "torch", "keras-tensorflow", "keras-torch", *(["keras-jax"] if name in ON_JAX else [])]
@@ -77,7 +100,7 @@ def test_on_all_but_some(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("name", cases(LARGE, ("unet", "resnet50v2", "xception")))
 def test_gradients_of_large_ones(name: str) -> None:
     graph = cnnspec.load(name, inputs=LARGE[name])
     report = verify(graph, targets=["reference", "torch", "keras-tensorflow"], level="gradient")

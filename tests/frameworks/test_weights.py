@@ -124,6 +124,17 @@ def test_torch_to_keras_to_torch_is_the_same_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_torch_to_keras_to_torch_of_each_file(tmp_path: Path) -> None:
+    smallest: dict[Path, tuple[int, str]] = {}
+    for name, size in shipped():
+        network = zoo.models()[name]
+        if size >= SMALL and network.library != "keras":
+            smallest[network.path] = min((size, name), smallest.get(network.path, (size, name)))
+    there_and_back([name for size, name in smallest.values() if size < LARGE / 2], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
 def test_torch_to_keras_to_torch_of_every_spec(tmp_path: Path) -> None:
     names = [name for name, size in shipped() if SMALL <= size < LARGE and zoo.models()[name].library != "keras"]
     assert len(names) > 20

@@ -38,9 +38,9 @@ def squeeze_excitation(
         keepdims=True, name=f"{name}_global_avg_pool_1"
     )(x)
     scale = layers.Conv2D(squeezed, 1, name=f"{name}_fc1")(scale)
-    scale = act(name=f"{name}_silu_1")(scale)
+    scale = act(name=f"{name}_act_1")(scale)
     scale = layers.Conv2D(in_channels, 1, name=f"{name}_fc2")(scale)
-    scale = gate(name=f"{name}_sigmoid_1")(scale)
+    scale = gate(name=f"{name}_gate_1")(scale)
     return layers.Multiply(name=f"{name}_multiply_1")([scale, x])
 
 
