@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -544,7 +546,8 @@ def test_a_stack_that_is_almost_used_up_gives_a_diagnostic() -> None:
     def deeper(frames: int) -> list[str]:
         return deeper(frames - 1) if frames else refusal("B0", blocks=blocks)
 
-    assert deeper(750) == ["nesting-too-deep"]
+    # Others that run in this process may have raised the limit.
+    assert deeper(sys.getrecursionlimit() - len(inspect.stack(0)) - 200) == ["nesting-too-deep"]
     assert kinds(model("B0", blocks=blocks)) == ["relu"]
 
 
