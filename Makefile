@@ -101,7 +101,8 @@ crosscheck: $(READY) ## every network of the zoo on every target, for hours; goe
 # What takes too long for every change: before a release, and after a change of an emitter or of the definition.
 # A line of JSON for each block; what is in `problems` is another function than the spec's block.
 identity: $(READY) ## every block of the zoo with other arguments and sizes: is the generated definition the block?
-	cd tests && for target in torch keras-tensorflow; do ../$(BIN)/python -W ignore -m support.identity $$target 7 100000; done
+	cd tests && for target in torch keras-tensorflow; do ../$(BIN)/python -W ignore -m support.identity $$target 7 100000; \
+	    ../$(BIN)/python -W ignore -m support.identity $$target 7 2000 $$(seq -f random:%.0f 0 999); done
 
 soak: $(READY) ## the tests that `make test` leaves out, 10,000 random networks, then the zoo on every target anew: a night
 	$(BIN)/pytest tests/frameworks -m soak -n 2 --dist loadscope $(call durations,soak)

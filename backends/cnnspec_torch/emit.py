@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import itertools
 import re
@@ -36,7 +37,7 @@ from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece, chain
 from cnnspec.codegen.plan import plan
 from cnnspec.codegen.program import Plan, Routine, Step, stated_defaults
-from cnnspec.codegen.translation import negated
+from cnnspec.codegen.translation import Translated, negated
 from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
 from cnnspec_torch.helpers import HELPERS
@@ -686,13 +687,18 @@ class _Class:
     @staticmethod
     def _end_turn(step: Step, writer: Writer) -> None:
         for name, _, then in step.carried:
-            added = then.removeprefix(f"{name} + ")
-            writer.line(f"{name} = {then}" if added == then else f"{name} += {added}")
+            made: ast.expr = ast.parse(then, mode="eval").body
+            added: list[str] = []
+            while isinstance(made, ast.BinOp) and isinstance(made.op, ast.Add):
+                added.insert(0, ast.unparse(made.right))
+                made = made.left
+            grows = added and ast.unparse(made) == name
+            writer.line(f"{name} += {' + '.join(added)}" if grows else f"{name} = {then}")
 
     def _define_repeat(self, step: Step, writer: Writer) -> None:
         inner = Writer(indent=writer.indent + 1)
         self.define(step.bodies[0], inner)
-        if inner.lines:
+        if inner.lines or step.carried:
             self._end_turn(step, inner)
             self._begin_turns(step, writer)
             writer.lines += inner.lines
@@ -728,10 +734,11 @@ class _Class:
                 position += 1
                 continue
             if step.kind == "repeat":
-                writer.put(f"for {step.targets} in ", parsed(step.iterable), ":")
-                writer.indent += 1
-                self.run(step.bodies[0], writer)
-                writer.indent -= 1
+                inner = Writer(indent=writer.indent + 1)
+                self.run(step.bodies[0], inner)
+                targets, iterable = _counted(step.targets, step.iterable, inner.lines)
+                writer.put(f"for {targets} in ", parsed(iterable), ":")
+                writer.lines += inner.lines
                 position += 1
                 continue
             position = self._statement(steps, position, writer)
@@ -944,6 +951,22 @@ def _base(kind: str) -> str:
     """The class that a helper is derived from; what it is called itself, if it is none."""
     found = re.search(rf"class {kind}\((nn\.\w+)\)", HELPERS.get(kind, ""))
     return found[1] if found else ""
+
+
+def _counted(targets: str, iterable: str, lines: Sequence[str]) -> tuple[str, str]:
+    """What a loop runs over where its body reads its counter alone: not the table that the constructor has."""
+    code = "\n".join(lines)
+    counter, *others = re.findall(r"\w+", targets)
+    if not others or any(re.search(rf"\b{name}\b", code) for name in others):
+        return targets, iterable
+    try:
+        numbers = [item[0] for item in Translated(ast.parse(iterable, mode="eval").body).evaluate({})]
+    except NameError:
+        return targets, iterable
+    if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        return targets, iterable
+    ends = (numbers[0], numbers[0] + len(numbers)) if numbers[0] else (len(numbers),)
+    return counter, f"range({', '.join(map(str, ends))})"
 
 
 def _in_training(writer: Writer) -> bool:

@@ -75,6 +75,8 @@ class Body:
     variables: dict[int, dict[str, Plain]] = field(default_factory=dict)
     """What the loop's names are in each turn, as far as that is plain."""
     variable: str = ""
+    """A name that counts its turns, and what that is in the first one."""
+    first: int = 0
     positional: bool = False
     """Whether its parts, none of which has a name of its own, are known by their place alone."""
     closed: bool = False
@@ -102,6 +104,17 @@ class Aligner:
         self.surroundings = list(map(Surroundings, graphs))
         self.dialect = dialect
         self.is_routine = is_routine
+        self.takes: dict[bool, set[str]] = {}
+        """The parameters whose layers are told the channels that come in, and those that are not."""
+
+    def lay(self, body: Body, sequences: dict[int, list[Piece]]) -> None:
+        """Lay the uses of a definition beside each other; raises `Differ` and `Restart`."""
+        self.takes = {True: set(), False: set()}
+        self.fill(body, sequences)
+        if self.takes[True] & self.takes[False]:
+            # What one place of a parameter needs to know, all are told.
+            self.takes[False] = set()
+            self.fill(body, sequences)
 
     def fill(self, body: Body, sequences: dict[int, list[Piece]]) -> None:
         body.slots = align(sequences)
@@ -196,8 +209,10 @@ class Aligner:
             # What a parameter is given is the same thing in all its places, and some are in a sequence of objects.
             shared = slot.parameter and slot.nameless and plain and self.dialect.value_class
             made = self._makers(slot, body, places, nameless=False) if shared else None
-            slot.called = made is not None and not any(given for _, given in made.values())
-            if not slot.called:
+            slot.called = made is not None and not any(maker.given for maker, _ in made.values())
+            if made is not None and not slot.called and not several:
+                slot.nameless = False
+            elif not slot.called:
                 made = self._makers(slot, body, places, nameless=slot.nameless)
             if made is not None:
                 slot.makers = {context: maker for context, (maker, _) in made.items()}
@@ -219,15 +234,37 @@ class Aligner:
         except Differ:
             return None
         takes = any(given for _, given in made.values())
+        if slot.parameter and self.dialect.implicit_channels and not nameless:
+            takes = takes or slot.parameter in self.takes[True]
+            self.takes[takes].add(slot.parameter)
         if takes and not self.dialect.implicit_channels and not all(given for _, given in made.values()):
             return None
         for context, place in zip(body.contexts, places, strict=True):
             maker, given = made[context]
             if takes:
-                made[context] = _given_channels(maker), given or (Argument(place.inputs[0][0]),)
-            else:
-                made[context] = replace(maker, given=False), ()
+                made[context] = self._given_channels(maker), given or (Argument(place.inputs[0][0]),)
+            elif self.dialect.implicit_channels and not self._is_function(maker):
+                made[context] = replace(maker, type=f"Callable[[], {self.dialect.layer_class}]", given=False), ()
         return made
+
+    @property
+    def _function(self) -> str:
+        """The annotation of a function of a value."""
+        return f"Callable[[{self.dialect.value_class}], {self.dialect.value_class}]"
+
+    def _is_function(self, maker: Maker) -> bool:
+        """Whether it is a function of a value itself, and makes nothing."""
+        return maker.type == self._function
+
+    def _given_channels(self, maker: Maker) -> Maker:
+        """What makes a layer where it is given the channels that come in, whether or not it needs them."""
+        if not self.dialect.implicit_channels:
+            return maker
+        type = f"Callable[[int], {self.dialect.layer_class}]"
+        if maker.given:
+            return replace(maker, type=type)
+        call = f"{maker.text[8:-1].replace(', ', '(', 1)})" if maker.text.startswith("partial(") else f"{maker.text}()"
+        return replace(maker, text=f"lambda channels: {call}", type=type, given=True)
 
     def _described(self, places: Sequence[Place], contexts: Sequence[int], body: Body) -> list[Emission]:
         """What a layer becomes in these uses; raises `Differ` where the target can say each of the spec's alone."""
@@ -266,19 +303,19 @@ class Aligner:
         changed = [one != other for one, other in zip(construct.arguments, module.arguments, strict=True)]
         by_place = [c for c, argument in zip(changed, construct.arguments, strict=True) if argument.name is None]
         count = sum(changed)
-        if count != sum(by_place) or any(by_place[: len(by_place) - count]):
+        if count > 1 or count != sum(by_place) or any(by_place[: len(by_place) - count]):
             raise Differ("a layer of which something else depends on its input")
         return count
 
     def maker_like(self, place: Place, other: Maker) -> Maker | None:
         """What makes the layer of a place, as the other one makes its own; None where nothing does."""
         try:
-            maker, given = self._maker(self.dialect.describe([place])[0], place, other.type.startswith("Callable[["))
+            maker, given = self._maker(self.dialect.describe([place])[0], place, self._is_function(other))
         except Differ:
             return None
         if bool(given) != other.given and not (other.given and self.dialect.implicit_channels):
             return None
-        return _given_channels(maker) if other.given else maker
+        return self._given_channels(maker) if other.given else replace(maker, type=other.type)
 
     def _maker(self, emission: Emission, place: Place, nameless: bool) -> tuple[Maker, tuple[Argument, ...]]:
         """A layer that a block takes as an argument, and what it is given where it is made: the channels, if any."""
@@ -289,8 +326,7 @@ class Aligner:
                 call = re.fullmatch(r"([\w.]+)\(\{0\}((?:, \w+=[^,]+)*)\)", formula.pattern)
                 if call is not None:
                     text = f"partial({call[1]}{call[2].format(**values)})" if call[2] else call[1]
-                    type = f"Callable[[{self.dialect.value_class}], {self.dialect.value_class}]"
-                    return Maker(text, type, formula.helper), ()
+                    return Maker(text, self._function, formula.helper), ()
             elif not nameless and module is not None:
                 count = self._placed(module, place)
                 positions = [i for i, argument in enumerate(module.arguments) if argument.name is None]
@@ -304,14 +340,6 @@ class Aligner:
                     return Maker(f"partial({module.callee}, {inner})", made, module.helper, takes), given
                 return Maker(module.callee, made, module.helper, takes), given
         raise Differ("a layer that nothing makes which a block could take")
-
-
-def _given_channels(maker: Maker) -> Maker:
-    """What makes a layer where it is given the channels that come in, whether or not it needs them."""
-    if maker.given:
-        return maker
-    call = f"{maker.text[8:-1].replace(', ', '(', 1)})" if maker.text.startswith("partial(") else f"{maker.text}()"
-    return replace(maker, text=f"lambda channels: {call}", given=True)
 
 
 def align(sequences: dict[int, list[Piece]]) -> list[Slot]:

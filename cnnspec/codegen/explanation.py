@@ -30,6 +30,8 @@ Values = dict[int, Any]
 """A value for each context of a body."""
 MOST_PICKS = 4
 """Values of one name of which the channels may be meant."""
+MOST_EACH = 4
+"""Layers of one name in each turn of a loop."""
 POSITION = "number"
 """The name, if it needs one, of a number in a label."""
 
@@ -58,6 +60,8 @@ class Names:
         """What the parameters of the spec's block are called."""
         self.channel_names: dict[str, Translated] = {}
         """The channels of the spec's inputs."""
+        self.ranks: dict[str, int] = {}
+        """Those of the spec's inputs that are of one in all uses: a definition is made for it."""
         self.value_channels: dict[tuple[int, int], Translated] = {}
         """The channels of values, by use and value."""
         self.carried: dict[str, dict[tuple[int, int], Any]] = {}
@@ -66,6 +70,8 @@ class Names:
         """The expression of the spec that is being explained."""
         self.stand_ins: dict[str, Span | None] = {}
         """The parameters that the spec does not have, with what it has in their place."""
+        self.searched = False
+        """Whether something is said by what has the same values, since the spec's own words could not be."""
         self.carried_used: set[str] = set()
         """Those that something reads."""
         self.translated_tests: list[Translated] = []
@@ -84,6 +90,8 @@ class Names:
         """The parameters that take a layer, with the uses that are known to apply it."""
         self.defined: dict[str, str] = {}
         self.tests: list[tuple[str, Values]] = []
+        self.turns_counted: list[tuple[str, Values]] = []
+        """Parameters that are the number of turns of a loop before, and these numbers."""
         self.counters: set[str] = set()
         """The variables of loops."""
         self.open_loops: list[str] = []
@@ -270,16 +278,18 @@ class Names:
     def environment(self, context: int, body: Body, names: Container[str] | None = None) -> dict[str, Any]:
         """The values of the constructor's names, or of some of them, in a context of one of its bodies."""
         turns: dict[str, Any] = {}
-        while body.outer is not None:
+        while True:
+            for name, has in self.carried.items():
+                if (id(body), context) in has:
+                    turns.setdefault(name, has[id(body), context])
+            if body.outer is None:
+                break
             if body.turn is not None and body.loop is not None:
                 for (span, name), own in self.turn_names.items():
                     if span == body.loop and context in body.variables and name in body.variables[context]:
                         turns.setdefault(own, body.variables[context][name])
                 if body.variable:
-                    turns.setdefault(body.variable, body.turn[context])
-                for name, has in self.carried.items():
-                    if (id(body), context) in has:
-                        turns.setdefault(name, has[id(body), context])
+                    turns.setdefault(body.variable, body.turn[context] + body.first)
             context, body = body.parent[context], body.outer
         known = {
             name: has[context]
@@ -378,10 +388,25 @@ class Names:
 
     def explain(self, values: Values, hint: str) -> str:
         """The text of an expression with these values."""
-        if all(isinstance(value, bool) for value in values.values()):
-            return self._condition(values, hint)
         if any(isinstance(value, Maker) for value in values.values()):
             return self._layer(values, hint)
+        for name, e in self.stand_ins.items():
+            if e is not None and e == self.asked and _equal(self.used[name], values):
+                return name
+        if hint == POSITION and not self.model:
+            counted = self._by_test(values) or self._after_options(values) or self._after_loop(values)
+            if counted is not None:
+                return counted
+        made = self._search(values, hint)
+        if made is None:
+            return self._new(values, hint)
+        self.searched = True
+        return made
+
+    def _search(self, values: Values, hint: str) -> str | None:
+        """What has these values, or could be computed from what it has, in all uses: right for these uses."""
+        if all(isinstance(value, bool) for value in values.values()):
+            return self._condition(values)
         known = self.given(values)
         if known is not None:
             return known
@@ -393,12 +418,7 @@ class Names:
         for name, has in self.spec_locals.items():
             if _equal(has, values):
                 return self._local(name, has)
-        if hint == POSITION:
-            # Of a few small numbers many a quotient is the same by chance; what counts optional layers is meant.
-            text = self._by_test(values) or self._after_options(values) or self._expression(values)
-        else:
-            text = self._expression(values) or self._by_test(values)
-        return text if text is not None else self._new(values, hint)
+        return self._expression(values) or self._by_test(values)
 
     def layer(self, values: Values, parameter: str) -> str:
         """The parameter of the spec's block that takes a layer, with what it is in uses that apply it."""
@@ -435,6 +455,16 @@ class Names:
                 if len(bases) == 1 and (base := bases.pop()) >= 0:
                     shifts = [self._shift(test) for test, _ in some]
                     return " + ".join([*shifts, *([str(base)] if base else [])])
+        return None
+
+    def _after_loop(self, values: Values) -> str | None:
+        """A position after a loop, each turn of which has some of the layers that are counted."""
+        for name, turns in self.turns_counted:
+            for each in range(1, MOST_EACH + 1):
+                bases = {value - each * turns[i] for i, value in values.items() if i in turns}
+                if values.keys() <= turns.keys() and len(bases) == 1 and (base := bases.pop()) >= 0:
+                    product = name if each == 1 else f"{each} * {name}"
+                    return f"{product} + {base}" if base else product
         return None
 
     def _shift(self, test: str) -> str:
@@ -519,7 +549,9 @@ class Names:
                     return f"{self.use(one)} // {self.use(other)}"
         return None
 
-    def _condition(self, values: Values, hint: str) -> str:
+    def _condition(self, values: Values) -> str | None:
+        if self.asked is not None and not self.model:
+            return None  # The spec's words need what no argument says: one of their own is right for every use.
         for name, has in self.candidates().items():
             if _equal(has, values):
                 return self.use(name)
@@ -530,7 +562,7 @@ class Names:
             if all(has[i] is (not value) for i, value in values.items()):
                 inner = self.use(name) if name in self.candidates() else self._local(name, has)
                 return f"not {inner}"
-        return self._predicate(values) or self._new(values, hint)
+        return self._predicate(values)
 
     def _predicate(self, values: Values) -> str | None:
         """A comparison of a parameter with 0 or 1, or of two parameters or names."""
@@ -588,22 +620,22 @@ class _BodyTranslator(Translator):
         if definition is None:
             raise Untranslatable(e.text)
         known = source.bound(definition).get(e.text, [])
-        ahead = [one for one in known if before(one.statement.span, e.span) and not self._own(one, e)]
+        ahead = [one for one in known if self._ahead(one, e)]
         last = ahead[-1] if ahead else None
         if last is not None and not last.always_before(e.span):
             raise Untranslatable(f"{e.text} has several values")
         for one in known:
-            loop = [span for span in one.within if inside(e.span, span)]
-            if one not in ahead and loop and (last is None or len(last.within) < len(loop)):
+            around = {span for span in one.loops if inside(e.span, span)}
+            if one not in ahead and around and (last is None or not around <= {*last.loops}):
                 raise Untranslatable(f"{e.text} changes from turn to turn")
         return last
 
     @staticmethod
-    def _own(one: Bound, e: tree.Name) -> bool:
-        """Whether a name is read in the very statement, before that gives it a value."""
-        if isinstance(one.statement, tree.For):
-            return inside(e.span, one.statement.iterable.span)
-        return inside(e.span, one.statement.span)
+    def _ahead(one: Bound, e: tree.Name) -> bool:
+        """Whether a statement can have given a name its value before that is read, or at least in the turn before."""
+        statement = one.statement
+        own = inside(e.span, statement.iterable.span if isinstance(statement, tree.For) else statement.span)
+        return before(statement.span, e.span) and not own and not any(inside(e.span, side) for side in one.instead)
 
     @override
     def name(self, e: tree.Name) -> ast.expr:
@@ -644,9 +676,14 @@ class _BodyTranslator(Translator):
 
     @override
     def attribute(self, e: tree.Attribute) -> ast.expr:
-        if e.name.text != "channels" or not isinstance(e.value, tree.Name):
+        if e.name.text not in ("channels", "rank") or not isinstance(e.value, tree.Name):
             raise Untranslatable(e.name.text)
         bound = self._reaching(e.value)
+        if e.name.text == "rank":
+            rank = self.names.ranks.get(e.value.text)
+            if rank is None or bound is None or not isinstance(bound.statement, tree.Input):
+                raise Untranslatable("rank")
+            return ast.Constant(rank)
         if bound is not None and isinstance(bound.statement, tree.Input):
             found = self.names.channel_names.get(e.value.text)
             if found is None:

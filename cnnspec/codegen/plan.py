@@ -359,7 +359,7 @@ class _Planner:
             raise Differ("uses with other numbers of inputs or outputs")
         contexts = list(range(len(uses)))
         body = Body(contexts, {i: graph for i, (graph, _) in enumerate(uses)})
-        self.aligner.fill(body, {i: piece.body for i, (_, piece) in enumerate(uses)})
+        self.aligner.lay(body, {i: piece.body for i, (_, piece) in enumerate(uses)})
         input_names = self._input_names(first)
         channels: list[tuple[str, Values]] = []
         owners: list[str] = []
@@ -438,7 +438,11 @@ class _Planner:
             narrow=(
                 definition is not None
                 and not model
-                and (self._written_out(definition) or self._unmet(definition, [piece for _, piece in uses]))
+                and (
+                    names.searched
+                    or self._written_out(definition)
+                    or self._unmet(definition, [piece for _, piece in uses])
+                )
             ),
         )
 
@@ -463,7 +467,7 @@ class _Planner:
 
     @staticmethod
     def _unmet(definition: tree.Definition, uses: Sequence[Piece]) -> bool:
-        """Whether the spec has something on a side of an `if` that none of these uses takes."""
+        """Whether there is a side of an `if` that none of these uses takes."""
         met: set[tuple[object, int]] = set()
         waiting = [part for use in uses for part in use.body]
         while waiting:
@@ -473,10 +477,10 @@ class _Planner:
             if not piece.definition:
                 waiting += itertools.chain(piece.body, *piece.turns)
         return any(
-            statements and (part.test.span, side) not in met
+            (part.test.span, side) not in met
             for part in parts(definition.body)
             if isinstance(part, tree.If)
-            for side, statements in enumerate((part.body, part.otherwise))
+            for side in (0, 1)
         )
 
     def _text(self, span: Span | None) -> str:
@@ -521,7 +525,10 @@ class _Planner:
         implicit = dict(zip(owners, names.implicit, strict=True))
         spec_names = first.scope.input_names if first.scope is not None else ()
         for position, input_name in enumerate(input_names):
-            sizes = {self.graphs[graph].values[piece.inputs[position]][0] for graph, piece in uses}
+            shapes = [self.graphs[graph].values[piece.inputs[position]] for graph, piece in uses]
+            if position < len(spec_names) and len({len(shape) for shape in shapes}) == 1:
+                names.ranks[spec_names[position]] = len(shapes[0])
+            sizes = {shape[0] for shape in shapes}
             if input_name in implicit:
                 channels = Translated(ast.Name(implicit[input_name]))
             elif len(sizes) == 1 and type(size := next(iter(sizes))) is int:
@@ -977,7 +984,8 @@ class _Planner:
             names.translated_tests += names.translations([slot.key[1]])  # type: ignore[list-item]
         else:
             test = resolve(ways[0][1], body, names, hint, [slot.key[1]])  # type: ignore[list-item]
-        if translated is None and test in {f"{counter} != 0" for counter in names.open_loops} and ways[1][0].slots:
+        turned = re.fullmatch(r"(\w+) != \d+", test)
+        if translated is None and turned and turned[1] in names.open_loops and ways[1][0].slots:
             # What the first turn makes for the others comes first in the code as well.
             ways.reverse()
             test = resolve(ways[0][1], body, names, hint)
@@ -1040,7 +1048,7 @@ class _Planner:
         counts = {c: len(slot.pieces[c].turns) if c in slot.pieces else 0 for c in body.contexts}
         try:
             with names.counter() as variable:
-                inner.variable = variable
+                inner.variable, inner.first = variable, 0
                 count = resolve(counts, body, names, "depth")
                 return self._loop_step(variable, f"range({count})", slot, names, flow)
         except Differ:
@@ -1055,15 +1063,26 @@ class _Planner:
         if iterable is None:
             return None
         inner = slot.bodies[0]
-        counts = re.fullmatch(r"range\([^,]*\)|enumerate\([^,]*\)", iterable)
-        first = loop.targets[0]
-        inner.variable = variables[first.text] if counts and isinstance(first, tree.Name) else ""
+        inner.variable, inner.first = self._counter(loop, inner, variables)
         try:
             with names.turns(loop, variables):
                 targets = ", ".join(_target(one, variables) for one in loop.targets)
                 return self._loop_step(targets, iterable, slot, names, flow)
         except Differ:
             raise Restart(("counted", slot.key[1])) from None
+
+    @staticmethod
+    def _counter(loop: tree.For, inner: Body, variables: Mapping[str, str]) -> tuple[str, int]:
+        """The first name of a loop and where it begins, if it goes up by one from turn to turn; else none."""
+        target = loop.targets[0]
+        if not isinstance(target, tree.Name) or inner.turn is None:
+            return "", 0
+        found = {
+            value - inner.turn[c] if type(value := inner.variables[c].get(target.text)) is int else -1
+            for c in inner.contexts
+        }
+        first = found.pop() if len(found) == 1 else -1
+        return (variables[target.text], first) if first >= 0 else ("", 0)
 
     def _loop_step(self, targets: str, iterable: str, slot: Slot, names: Names, flow: Flow) -> Step:
         step = Step(kind="repeat", iterable=iterable, targets=targets)
@@ -1074,6 +1093,9 @@ class _Planner:
             self._carry(slot, step, outer, names, flow)
         step.bodies = [self._steps(slot.bodies[0], names, flow)]
         flow.loops.append((start, flow.position))
+        if (counted := re.fullmatch(r"range\(([A-Za-z_]\w*)\)", iterable)) and outer.outer is None:
+            turns = {c: len(slot.pieces[c].turns) if c in slot.pieces else 0 for c in outer.contexts}
+            names.turns_counted.append((counted[1], turns))
         self._behind_loop(slot.bodies[0], outer, names, flow)
         return step
 

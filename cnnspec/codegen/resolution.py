@@ -41,7 +41,9 @@ def resolve(values: Values, body: Body, names: Names, hint: str, sources: Sequen
         inner = ", ".join(parts) + ("," if len(parts) == 1 and isinstance(some, tuple) else "")
         return f"({inner})" if isinstance(some, tuple) else f"[{inner}]"
     if all(isinstance(value, Construct) for value in values.values()):
-        return resolve_call(list(values.values()), list(values), body, names, hint).text()
+        spans = {str(number): one for number, one in enumerate(sources) if isinstance(one, Span)}
+        given = Origins(spans, [one for one in sources if isinstance(one, Translated)])
+        return resolve_call(list(values.values()), list(values), body, names, hint, given).text()
     if any(not isinstance(value, bool | int | float | str | Maker) for value in values.values()):
         raise Differ("values that no argument can carry")
     if body.outer is None:
@@ -51,7 +53,7 @@ def resolve(values: Values, body: Body, names: Names, hint: str, sources: Sequen
     for context, value in values.items():
         outer.setdefault(body.parent[context], []).append(value)
         if body.turn is not None:
-            turns.setdefault(body.parent[context], []).append((body.turn[context], value))
+            turns.setdefault(body.parent[context], []).append((body.turn[context] + body.first, value))
     if all(len({(type(v), v) for v in some_values}) == 1 for some_values in outer.values()):
         return resolve({c: v[0] for c, v in outer.items()}, body.outer, names, hint)
     if body.turn is None or any(isinstance(value, Maker) for value in values.values()):
@@ -81,15 +83,15 @@ def _over_turns(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Name
     if not i:
         raise Differ("a loop without a counter")
     if all(type(value) is bool for points in turns.values() for _, value in points):
-        for test, truth in ((f"{i} == 0", True), (f"{i} != 0", False)):
-            if all(value == ((turn == 0) is truth) for points in turns.values() for turn, value in points):
+        for test, truth in ((f"{i} == {body.first}", True), (f"{i} != {body.first}", False)):
+            if all(value == ((turn == body.first) is truth) for points in turns.values() for turn, value in points):
                 return test
         raise Differ("a choice that follows no rule over the turns of a loop")
     text = _progression(turns, body, names, hint)
     if text is not None:
         return text
-    firsts = {c: points[0][1] for c, points in turns.items() if points[0][0] == 0}
-    rests = {c: [point for point in points if point[0] > 0] for c, points in turns.items()}
+    firsts = {c: points[0][1] for c, points in turns.items() if points[0][0] == body.first}
+    rests = {c: [point for point in points if point[0] > body.first] for c, points in turns.items()}
     rests = {c: points for c, points in rests.items() if points}
     if not firsts or not rests:
         raise Differ("values that follow no rule over the turns of a loop")
@@ -100,7 +102,7 @@ def _over_turns(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Name
     if rest is None:
         raise Differ("values that follow no rule over the turns of a loop")
     first = resolve(firsts, body.outer, names, hint)
-    return f"{_term(first)} if {i} == 0 else {_term(rest)}"
+    return f"{_term(first)} if {i} == {body.first} else {_term(rest)}"
 
 
 def _progression(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Names, hint: str) -> str | None:
@@ -120,7 +122,7 @@ def _progression(turns: dict[int, list[tuple[int, Any]]], body: Body, names: Nam
         return None
     some = next(iter(steps.values()))
     starts = {c: points[0][1] - points[0][0] * steps.get(c, some) for c, points in turns.items()}
-    alone = any(points[0][0] for c, points in turns.items() if c not in steps)
+    alone = any(points[0][0] > body.first for c, points in turns.items() if c not in steps)
     known = {c: steps.get(c, some) for c in turns} if alone else steps
     step = resolve(known, body.outer, names, f"{hint}_step")
     start = resolve(starts, body.outer, names, hint)

@@ -17,11 +17,14 @@ from cnnspec.syntax.walk import parts
 class Bound:
     """A place in a body that gives a name its value.
 
-    ``within`` are the bodies of loops, branches and groups around it, from the outside in.
+    ``within`` are the bodies of loops, branches and groups around it, from the outside in; ``loops`` are those of loops
+    alone, and ``instead`` the other sides of the branches.
     """
 
     statement: tree.Binding | tree.For | tree.Input | tree.Output
     within: tuple[Span, ...]
+    loops: tuple[Span, ...]
+    instead: tuple[Span, ...]
 
     def always_before(self, span: Span) -> bool:
         """Whether what is at a place further on comes after this, however the conditions turn out."""
@@ -87,7 +90,7 @@ class Source:
         name = definition.name.text
         if name not in self._bound:
             found: dict[str, list[Bound]] = {}
-            for one, within in _statements(definition.body, ()):
+            for one, *around in _statements(definition.body, (), (), ()):
                 match one:
                     case tree.Binding():
                         names = one.targets
@@ -98,26 +101,32 @@ class Source:
                     case _:
                         continue
                 for each in names:
-                    found.setdefault(each.text, []).append(Bound(one, within))
+                    found.setdefault(each.text, []).append(Bound(one, *around))
             self._bound[name] = found
         return self._bound[name]
 
 
 def _statements(
-    body: tuple[tree.Statement, ...], within: tuple[Span, ...]
-) -> Iterator[tuple[tree.Statement, tuple[Span, ...]]]:
+    body: tuple[tree.Statement, ...],
+    within: tuple[Span, ...],
+    loops: tuple[Span, ...],
+    instead: tuple[Span, ...],
+) -> Iterator[tuple[tree.Statement, tuple[Span, ...], tuple[Span, ...], tuple[Span, ...]]]:
+    """Every statement of a body and the bodies in it, with what `Bound` has of each."""
     for statement in body:
-        yield statement, within
+        yield statement, within, loops, instead
         match statement:
             case tree.For():
-                yield from _statements(statement.body, (*within, region(statement.body)))
+                inner = region(statement.body)
+                yield from _statements(statement.body, (*within, inner), (*loops, inner), instead)
             case tree.If():
-                yield from _statements(statement.body, (*within, region(statement.body)))
-                yield from _statements(statement.otherwise, (*within, region(statement.otherwise)))
+                one, other = region(statement.body), region(statement.otherwise)
+                yield from _statements(statement.body, (*within, one), loops, (*instead, other))
+                yield from _statements(statement.otherwise, (*within, other), loops, (*instead, one))
             case _:
                 for part in parts(statement):
                     if isinstance(part, tree.Group):
-                        yield from _statements(part.body, (*within, part.span))
+                        yield from _statements(part.body, (*within, part.span), loops, instead)
 
 
 def region(body: tuple[tree.Statement, ...]) -> Span:

@@ -158,6 +158,8 @@ class _Drawing:
         self.truths = truths
         self.met: dict[tuple[Span, bool, str], set[str]] = {}
         """The values of each argument with which each side of each condition was met."""
+        self.sides: set[tuple[Span, bool]] = set()
+        """The sides of conditions that were met."""
         self.graphs: list[Graph] = []
         self.drawn: list[BlockUse] = []
         self.uses_inside: dict[str, list[BlockUse]] = {}
@@ -173,7 +175,9 @@ class _Drawing:
         wanted = {(span, truth) for span in conditions(self.definition) for truth in (True, False)}
         useless = 0
         for tried in range(MOST_TRIES):
-            if len(self.graphs) >= ENOUGH and (useless >= MOST_USELESS or self.complete(wanted)):
+            if len(self.graphs) >= ENOUGH and (
+                self.complete(wanted) or (useless >= MOST_USELESS and wanted <= self.sides)
+            ):
                 break
             useless += 1
             use = self.draw(tried)
@@ -208,6 +212,7 @@ class _Drawing:
         )
 
     def note(self, met: Iterable[tuple[Span, bool]], use: BlockUse) -> None:
+        self.sides.update(met)
         for side in met:
             for name, given in use.what.arguments.items():
                 self.met.setdefault((*side, name), set()).add(repr(given.value))
@@ -278,7 +283,10 @@ class _Drawing:
             for size in shape[:1]:
                 if isinstance(size, int) and (number * apart, size) not in channels:
                     options = [size, 2 * size, size + 8, size + 3, *sizes, *(4 * one for one in sizes), *results[-4:]]
-                    channels[number * apart, size] = self.numbers.choice(options)
+                    # Conditions such as `x.channels == filters` ask for what is given.
+                    channels[number * apart, size] = self.numbers.choice(
+                        sizes if sizes and self.numbers.random() < 0.3 else options
+                    )
         places: dict[Dim, Dim] = {}
         # Of several inputs, one may have to be of twice the size of another.
         if len({size for shape in base for size in shape[1:]}) == 1 and self.numbers.random() < 0.7:

@@ -477,14 +477,16 @@ def test_loops_of_few_turns_are_written_out() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_loops_without_a_rule_are_written_out(backend: str) -> None:
+def test_a_loop_over_a_table_is_one(backend: str) -> None:
     spec = """
         model M {
             input image: 3x64x64
             for i, width in enumerate([4, 9, 5, 7, 7, 8]) { c{i}: conv(width, 3x3, pad = 1) }
         }
     """
-    assert "range(" not in code(spec, backend)
+    text = code(spec, backend)
+    assert "for i, width in enumerate([4, 9, 5, 7, 7, 8]):" in text
+    assert ("for i in range(6):" in text) == (backend == "torch")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -1111,9 +1113,9 @@ def test_uses_that_share_no_code(backend: str) -> None:
     assert ("Right for this network's uses only: B, B2" in text) == (backend == "torch")
 
 
-@pytest.mark.parametrize(("side", "said"), [("conv(8, 1x1) -> relu", True), ("", False)])
-def test_a_side_that_no_use_meets_is_said(side: str, said: bool) -> None:
-    """Nothing is known of its code; of a side without statements there is nothing to know."""
+@pytest.mark.parametrize("side", ["conv(8, 1x1) -> relu", ""])
+def test_a_side_that_no_use_meets_is_said(side: str) -> None:
+    """Nothing is known of its code, and an empty one can be missing."""
     spec = """
         block B(width) {
             if width != 7919 { conv(width, 1x1) } else { SIDE }
@@ -1125,7 +1127,52 @@ def test_a_side_that_no_use_meets_is_said(side: str, said: bool) -> None:
     """
     for backend in BACKENDS:
         text = code(spec.replace("else { SIDE }", f"else {{ {side} }}" if side else ""), backend)
-        assert ("Right for this network's uses only: B" in text or "only: b" in text) == said
+        assert f"Right for this network's uses only: {'B' if backend == 'torch' else 'b'}\n" in text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_condition_on_maps_is_an_argument(backend: str) -> None:
+    """Not `in_channels == filters`, which happens to be the same in all uses of this file."""
+    spec = """
+        block Unit(filters, kernel = 1, stride = 1) {
+            input x
+            y = x -> depthwise_conv(kernel, stride = stride, pad = same) -> conv(filters, 1)
+            if y.shape == x.shape {
+                y = x + y
+            }
+            output y
+        }
+        model M {
+            input image: 3x32x32
+            a: Unit(3) -> b: Unit(8) -> c: Unit(8)
+        }
+    """
+    text = code(spec, backend)
+    assert "option: bool" in text
+    assert "`option`: `y.shape == x.shape`, which the spec computes." in text
+    assert "== filters" not in text
+
+
+def test_channels_behind_a_loop_that_may_have_no_turn() -> None:
+    spec = """
+        block Stage(width, depth = 1) {
+            for i in range(depth) { conv{i}: conv(width, 3x3, pad = 1) }
+            batch_norm
+        }
+        block Doubling(width) {
+            input x
+            for i in range(5) { x = concat(x, x) }
+            x -> conv(width, 1x1)
+        }
+        model M {
+            input image: 3x16x16
+            Stage(8) -> Stage(8, 2) -> Doubling(4) -> Doubling(5)
+        }
+    """
+    lines = [line.strip() for line in code(spec, "torch").splitlines()]
+    assert "self.batch_norm_1 = nn.BatchNorm2d(channels, eps=1e-5, momentum=0.1)" in lines
+    assert "channels += channels" in lines
+    assert "self.conv_1 = nn.Conv2d(channels, width, 1)" in lines
 
 
 def test_what_only_a_default_needs_is_in_the_file() -> None:
@@ -1286,7 +1333,7 @@ def test_a_layer_as_an_argument(backend: str) -> None:
     )
     if backend == "torch":
         assert source.count("(nn.Module)") == 3
-        assert "act: Callable[..., nn.Module]" in source
+        assert "act: Callable[[], nn.Module]" in source
         assert "self.gate = act()" in source
         assert "Outer(16, 16, partial(nn.LeakyReLU, 0.2))" in source
     else:
@@ -1300,7 +1347,7 @@ def test_a_layer_as_a_class() -> None:
         model Net { input x: 3x8x8 ; Unit(relu) -> Unit(sigmoid) }
     """
     source = code(spec.replace(" ; ", "\n"), "torch")
-    assert "act: Callable[..., nn.Module]" in source
+    assert "act: Callable[[], nn.Module]" in source
     assert "partial" not in source
 
 
@@ -1323,7 +1370,7 @@ def test_one_object_for_all_places_of_a_layer() -> None:
         "torch",
     )
     assert source.count("(nn.Module)") == 2
-    assert "act: Callable[..., nn.Module]" in source
+    assert "act: Callable[[], nn.Module]" in source
     assert "self.unit_1 = Unit(8, 8, nn.ReLU)" in source
     assert 'Unit(8, 8, partial(nn.GELU, approximate="tanh"))' in source
     assert source.count("self.act = act()") == 1

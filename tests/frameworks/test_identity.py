@@ -18,11 +18,17 @@ NETWORKS = {
         "resnet18", "resnet50", "efficientnet_b0", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
         "regnet_y_400mf", "inception_v3", "shufflenet_v2_x1_0", "convnext_tiny", "unet", "keras/resnet50v2",
         "keras/efficientnetv2b0", "keras/mobilenet", "keras/inceptionresnetv2", "xception", "nasnetmobile",
+        *(f"random:{seed}" for seed in range(24)),
     ),
-    "keras-tensorflow": ("resnet50", "mobilenet_v3_small", "regnet_y_400mf", "keras/resnet50v2", "xception"),
+    "keras-tensorflow": (
+        "resnet50", "mobilenet_v3_small", "regnet_y_400mf", "keras/resnet50v2", "xception",
+        *(f"random:{seed}" for seed in range(8)),
+    ),
 }  # fmt: skip
 BESIDE = {"Adjust": ["with_avg_pool"], "ReductionCell": ["reduction_pad"]}
 """What NASNet's blocks take besides: only the sizes of their maps decide it."""
+RANDOM_BESIDE = {"option", "number"}
+"""What random blocks take besides: `y.shape == x.shape`, and how many layers of a name there were before one."""
 SEED, LARGEST = 7, 2_000
 
 
@@ -35,13 +41,20 @@ def test_every_definition_is_the_block(target: str) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     findings: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {finding["network"] for finding in findings} == set(NETWORKS[target])
+    # Not every random network has a block.
+    missing = set(NETWORKS[target]) - {finding["network"] for finding in findings}
+    assert all(name.startswith("random:") for name in missing)
+    assert len(missing) < len(NETWORKS[target]) / 3
     wrong = []
     for finding in findings:
-        if finding["beside"]:
+        if finding["network"].startswith("random:") and finding["beside"]:
+            assert set(finding["beside"]) <= RANDOM_BESIDE, finding
+        elif finding["beside"]:
             assert finding["beside"] == BESIDE[finding["block"]], finding
         elif finding["problems"]:
             wrong.append(f"{finding['network']}, {finding['block']}: {finding['problems'][0]}")
     assert not wrong, "\n".join(wrong)
     assert all(finding["uses"] >= 8 for finding in findings)
+    assert sum(finding["narrow"] for finding in findings) < len(findings) / 8
+    assert sum(finding["not_taken"] for finding in findings) < sum(finding["uses"] for finding in findings) / 20
     assert sum(finding["numbers"] for finding in findings) > 20

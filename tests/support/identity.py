@@ -1,10 +1,10 @@
 """Whether the definitions in generated code are the spec's blocks.
 
-``python -m support.identity BACKEND SEED LARGEST [NAME...]`` uses every block of some networks with other valid
-arguments than those it was compiled with (other draws, too, than the planner's own).  The definition must take the
-spec's parameters, with the spec's defaults, and give the weights, shapes and numbers that the spec's block has with
-these arguments, at the drawn size and at two others.  Numbers are compared in float64, where a use has at most LARGEST
-parameters, and ten times as many multiply-accumulates.  One process has one backend of Keras.
+``python -m support.identity BACKEND SEED LARGEST [NAME...]`` uses every block of some networks, ``random:7`` among
+them, with other valid arguments than those it was compiled with (other draws, too, than the planner's own).  The
+definition must take the spec's parameters, with the spec's defaults, and give the weights, shapes and numbers that the
+spec's block has with these arguments, at the drawn size and at two others.  Numbers are compared in float64, where a
+use has at most LARGEST parameters, and ten times as many multiply-accumulates.  One process has one backend of Keras.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from cnnspec.expand.application import BlockUse
 from cnnspec.expand.drawing import draw_uses, expand_use
 from cnnspec.expand.expander import Expander
 from cnnspec.expand.values import BlockValue, LayerValue
+from cnnspec.fuzz.generate import random_spec
 from cnnspec.graph import Graph
 from cnnspec.syntax import tree
 from cnnspec.weights import draw, draw_inputs
@@ -85,6 +88,10 @@ class Finding:
     """Comparisons of numbers, one for each use and size."""
     beside: list[str] = field(default_factory=list)
     """Parameters that the spec's block does not have."""
+    narrow: bool = False
+    """Whether the file says that the definition is right for its uses only, and nothing is compared."""
+    not_taken: int = 0
+    """Uses with a layer that the definition's annotation rules out."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -93,13 +100,23 @@ class Different(AssertionError):
 
 
 def examine(name: str, target: str, seed: int, largest: int) -> Iterator[Finding]:
-    """Every block of a network of the zoo, or of the spec at a path."""
+    """Every block of a network of the zoo, of the spec at a path, or of a random one that has a block."""
+    if name.startswith("random:"):
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "random.cnn"
+            path.write_text(random_spec(int(name.removeprefix("random:"))))
+            for finding in examine(str(path), target, seed, largest):
+                finding.network = name
+                yield finding
+        return
     parsed = loading.parse_all(loading.find(name))
     expander = expand(parsed.files, parsed.sources, model=parsed.model).expander
     assert expander is not None
     draws = draw_uses(expander, parsed.sources, seed)
     language = target.partition("-")[0]
     source = cnnspec.compile(name, language)
+    said = re.search(r"^Right for this network's uses only: (.*)$", source, re.MULTILINE)
+    narrow = set(said[1].split(", ")) if said else set()
     namespace: dict[str, Any] = {"__name__": f"generated_{re.sub('[^a-z0-9]', '_', name)}"}
     exec(compile(source, name, "exec"), namespace)
     bench = (_Torch if language == "torch" else _Keras)(namespace, target, expander, parsed.sources, largest)
@@ -107,8 +124,13 @@ def examine(name: str, target: str, seed: int, largest: int) -> Iterator[Finding
     for graph, use in zip(draws.graphs, draws.uses, strict=True):
         finding = findings.setdefault(graph.name, Finding(name, graph.name))
         finding.uses += 1
+        finding.narrow = bench.name(graph.name) in narrow
+        if finding.narrow:
+            continue
         try:
             bench.hold(graph, use, finding)
+        except NotTaken:
+            finding.not_taken += 1
         except Exception as problem:
             finding.problems.append(f"{_shown(use)}: {type(problem).__name__}: {str(problem)[:300]}")
     yield from findings.values()
@@ -121,6 +143,10 @@ def _shown(use: BlockUse) -> str:
 
 def _short(value: Any) -> str:
     return value.layer.kind if isinstance(value, LayerValue) else repr(value)
+
+
+class NotTaken(Exception):
+    """A layer that needs to know its channels, for a definition whose annotation says that it tells none."""
 
 
 class _Bench:
@@ -199,7 +225,7 @@ class _Bench:
         rank = len(graph.values[graph.inputs[0].value])
         narrow, wide = (self.emitted(Place(node, (s,), (s,))) for s in ((c, *[8] * (rank - 1)) for c in (4, 8)))
         names = {**self.namespace, **self.helpers()}
-        if "[[" in annotation:
+        if "[[Tensor]" in annotation:
             formula = narrow.formula
             text = re.sub(
                 r"\{(\w+)\}", lambda m: "x" if m[1] == "0" else literal(formula.values[m[1]]), formula.pattern
@@ -209,7 +235,13 @@ class _Bench:
         made = eval(narrow.module.callee, names)
         given = [eval(literal(a.value), names) for a in fixed if a.name is None]
         named = {a.name: eval(literal(a.value), names) for a in fixed if a.name is not None}
-        return partial(made, *given, **named)
+        make = partial(made, *given, **named)
+        needs_channels = len(fixed) < len(narrow.module.arguments)
+        if "[[]" in annotation and needs_channels:
+            raise NotTaken(value.layer.kind)
+        if "[[int]" in annotation and not needs_channels:
+            return lambda channels: make()
+        return make
 
     def other_sizes(self, graph: Graph, use: BlockUse) -> Iterator[Graph]:
         """The same use on maps of two other sizes, where the spec allows them and the weights stay."""

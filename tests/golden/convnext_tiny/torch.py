@@ -59,7 +59,7 @@ class CNBlock(nn.Module):
             nn.GELU(),
             ChannelLinear(4 * in_channels, in_channels),
         )
-        self.layer_scale = nn.Parameter(torch.full((in_channels, 1, 1), 1e-6))
+        self.layer_scale = nn.Parameter(torch.full([in_channels, 1, 1], 1e-6))
         self.stochastic_depth_1 = StochasticDepth(rate)
 
     def forward(self, x: Tensor) -> Tensor:

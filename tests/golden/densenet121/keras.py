@@ -28,9 +28,9 @@ def dense_block(
     x: keras.KerasTensor, depth: int, growth: int, *, name: str
 ) -> keras.KerasTensor:
     """56x56x64 -> 56x56x256 at `features.denseblock1`, the first of 4 uses."""
-    for i in range(depth):
-        y = dense_layer(x, growth, name=f"{name}_denselayer{i + 1}")
-        x = layers.Concatenate(name=f"{name}_concat_{i + 1}")([x, y])
+    for i in range(1, depth + 1):
+        y = dense_layer(x, growth, name=f"{name}_denselayer{i}")
+        x = layers.Concatenate(name=f"{name}_concat_{i}")([x, y])
     return x
 
 

@@ -48,8 +48,8 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        act: Callable[..., nn.Module] = nn.ReLU,
-        gate: Callable[..., nn.Module] = nn.Sigmoid,
+        act: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
     ) -> None:
         super().__init__()
         self.act = act()
@@ -76,7 +76,7 @@ class MBConv(nn.Module):
         expansion: int,
         kernel: int,
         filters: int,
-        norm: Callable[..., nn.Module],
+        norm: Callable[[int], nn.Module],
         rate: float,
         stride: int = 1,
     ) -> None:

@@ -58,7 +58,7 @@ class ConvNeXtBlock(nn.Module):
         self.pointwise_conv_1 = ChannelLinear(in_channels, 4 * in_channels)
         self.gelu = nn.GELU()
         self.pointwise_conv_2 = ChannelLinear(4 * in_channels, in_channels)
-        self.layer_scale = nn.Parameter(torch.full((in_channels, 1, 1), 1e-6))
+        self.layer_scale = nn.Parameter(torch.full([in_channels, 1, 1], 1e-6))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.layernorm(self.depthwise_conv(x))

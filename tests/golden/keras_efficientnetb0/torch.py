@@ -122,7 +122,7 @@ class MBConv(nn.Module):
         expansion: int,
         kernel: int,
         filters: int,
-        norm: Callable[..., nn.Module],
+        norm: Callable[[int], nn.Module],
         rate: float,
         stride: int = 1,
         depthwise: str = "dwconv",

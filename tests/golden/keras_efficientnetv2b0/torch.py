@@ -105,7 +105,7 @@ class FusedMBConv(nn.Module):
         in_channels: int,
         expansion: int,
         filters: int,
-        norm: Callable[..., nn.Module],
+        norm: Callable[[int], nn.Module],
         rate: float,
         stride: int = 1,
     ) -> None:
@@ -173,7 +173,7 @@ class MBConv(nn.Module):
         expansion: int,
         kernel: int,
         filters: int,
-        norm: Callable[..., nn.Module],
+        norm: Callable[[int], nn.Module],
         rate: float,
         stride: int = 1,
         depthwise: str = "dwconv",

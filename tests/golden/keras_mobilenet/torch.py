@@ -4,8 +4,9 @@ Input: image 3x224x224 (channels x height x width)
 Output: output 1000
 Parameters: 4,231,976
 Multiply-accumulates: 568,740,352
-Compiled with alpha = 1.0
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -101,26 +102,25 @@ class DepthwiseConvBlock(nn.Module):
 class MobileNet(nn.Module):
     """MobileNet: 3x224x224 -> 1000."""
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, classes: int = 1000, alpha: float = 1.0) -> None:
         super().__init__()
-        self.conv1 = SameConv2d(3, 32, 3, stride=2, bias=False)
-        self.conv1_bn = nn.BatchNorm2d(32, eps=0.001, momentum=0.01)
+        self.conv1 = SameConv2d(3, math.floor(32 * alpha), 3, stride=2, bias=False)
+        self.conv1_bn = nn.BatchNorm2d(math.floor(32 * alpha), eps=0.001, momentum=0.01)
         self.conv1_relu = nn.ReLU6()
-        self.conv_1 = DepthwiseConvBlock(32, 64, 1)
-        self.conv_2 = DepthwiseConvBlock(64, 128, 2)
-        self.conv_3 = DepthwiseConvBlock(128, 128, 1)
-        self.conv_4 = DepthwiseConvBlock(128, 256, 2)
-        self.conv_5 = DepthwiseConvBlock(256, 256, 1)
-        self.conv_6 = DepthwiseConvBlock(256, 512, 2)
-        self.conv_7 = DepthwiseConvBlock(512, 512, 1)
-        self.conv_8 = DepthwiseConvBlock(512, 512, 1)
-        self.conv_9 = DepthwiseConvBlock(512, 512, 1)
-        self.conv_10 = DepthwiseConvBlock(512, 512, 1)
-        self.conv_11 = DepthwiseConvBlock(512, 512, 1)
-        self.conv_12 = DepthwiseConvBlock(512, 1024, 2)
-        self.conv_13 = DepthwiseConvBlock(1024, 1024, 1)
+        channels = math.floor(32 * alpha)
+        for i, (width, stride) in enumerate(
+            [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
+            + [(512, 1)] * 5
+            + [(1024, 2), (1024, 1)],
+            1,
+        ):
+            self.add_module(
+                f"conv_{i}",
+                DepthwiseConvBlock(channels, math.floor(width * alpha), stride),
+            )
+            channels = math.floor(width * alpha)
         self.dropout = nn.Dropout(0.001)
-        self.conv_preds = nn.Conv2d(1024, classes, 1)
+        self.conv_preds = nn.Conv2d(channels, classes, 1)
         self.predictions = nn.Softmax(dim=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -130,19 +130,8 @@ class MobileNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         x = self.conv1_relu(self.conv1_bn(self.conv1(image)))  # 32x112x112
-        x = self.conv_1(x)  # 64x112x112
-        x = self.conv_2(x)  # 128x56x56
-        x = self.conv_3(x)  # 128x56x56
-        x = self.conv_4(x)  # 256x28x28
-        x = self.conv_5(x)  # 256x28x28
-        x = self.conv_6(x)  # 512x14x14
-        x = self.conv_7(x)  # 512x14x14
-        x = self.conv_8(x)  # 512x14x14
-        x = self.conv_9(x)  # 512x14x14
-        x = self.conv_10(x)  # 512x14x14
-        x = self.conv_11(x)  # 512x14x14
-        x = self.conv_12(x)  # 1024x7x7
-        x = self.conv_13(x)  # 1024x7x7
+        for i in range(1, 14):
+            x = getattr(self, f"conv_{i}")(x)
         x = self.dropout(F.adaptive_avg_pool2d(x, 1))  # 1024x1x1
         x = self.conv_preds(x)  # 1000x1x1
         return self.predictions(torch.flatten(x, 1))  # 1000

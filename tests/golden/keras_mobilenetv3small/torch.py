@@ -80,7 +80,7 @@ class InvertedResidual(nn.Module):
         kernel: int,
         stride: int,
         squeeze: bool,
-        act: Callable[..., nn.Module],
+        act: Callable[[], nn.Module],
     ) -> None:
         super().__init__()
         expanded = round_to(expansion * in_channels, 8)

@@ -14,9 +14,9 @@ def stage(
     x: keras.KerasTensor, width: int, depth: int, *, name: str
 ) -> keras.KerasTensor:
     """224x224x3 -> 112x112x64 at `block1`, the first of 5 uses."""
-    for i in range(depth):
-        x = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv{i + 1}")(x)
-        x = layers.ReLU(name=f"{name}_relu_{i + 1}")(x)
+    for i in range(1, depth + 1):
+        x = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv{i}")(x)
+        x = layers.ReLU(name=f"{name}_relu_{i}")(x)
     return layers.MaxPooling2D(2, name=f"{name}_pool")(x)
 
 

@@ -29,8 +29,8 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        act: Callable[..., nn.Module] = nn.ReLU,
-        gate: Callable[..., nn.Module] = nn.Sigmoid,
+        act: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
     ) -> None:
         super().__init__()
         self.act = act()
@@ -55,7 +55,7 @@ class InvertedResidual(nn.Module):
         expanded: int,
         filters: int,
         squeeze: bool,
-        act: Callable[..., nn.Module],
+        act: Callable[[], nn.Module],
         stride: int,
     ) -> None:
         super().__init__()

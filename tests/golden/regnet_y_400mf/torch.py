@@ -23,8 +23,8 @@ class SqueezeExcitation(nn.Module):
         self,
         in_channels: int,
         squeezed: int,
-        act: Callable[..., nn.Module] = nn.ReLU,
-        gate: Callable[..., nn.Module] = nn.Sigmoid,
+        act: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
     ) -> None:
         super().__init__()
         self.act = act()
