@@ -27,8 +27,8 @@ NETWORKS = {
 }  # fmt: skip
 BESIDE = {"Adjust": ["with_avg_pool"], "ReductionCell": ["reduction_pad"]}
 """What NASNet's blocks take besides: only the sizes of their maps decide it."""
-RANDOM_BESIDE = {"option", "number"}
-"""What random blocks take besides: `y.shape == x.shape`, and how many layers of a name there were before one."""
+RANDOM_BESIDE = {"option"}
+"""What random blocks take besides: `y.shape == x.shape`."""
 SEED, LARGEST = 7, 2_000
 
 
