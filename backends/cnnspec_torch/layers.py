@@ -852,8 +852,6 @@ def _parameter(layers: Sequence[arithmetic.Parameter], places: Sequence[Place]) 
 # Activations
 
 _ACTIVATIONS: dict[type[Layer], tuple[str, str]] = {
-    activation.Relu: ("nn.ReLU", "F.relu"),
-    activation.Relu6: ("nn.ReLU6", "F.relu6"),
     activation.Selu: ("nn.SELU", "F.selu"),
     activation.Silu: ("nn.SiLU", "F.silu"),
     activation.Mish: ("nn.Mish", "F.mish"),
@@ -872,6 +870,37 @@ def _activation(module: str, function: str) -> Callable[[Layer, Place], Emission
 
 for _kind, (_module, _function) in _ACTIVATIONS.items():
     emits(_kind)(_activation(_module, _function))
+
+
+_FRESH = (Conv, DepthwiseConv, SeparableConv, ConvTranspose, BatchNorm, arithmetic.Add, arrangement.Concat)
+"""Layers whose result is new memory, which they need no more for their gradient."""
+
+
+def _in_place(places: Sequence[Place]) -> bool:
+    """Whether a layer may write over its input in all these uses: nothing else reads that, nor its maker's gradient."""
+    return all(
+        place.around is not None
+        and not place.given
+        and (maker := place.around.own(place.node)) is not None
+        # Of a map, a dense layer's result is a view.
+        and isinstance(maker.layer, _FRESH if len(place.inputs[0]) > 1 else (*_FRESH, Dense))
+        for place in places
+    )
+
+
+def _rectifiers(module: str, function: str) -> Callable[[Sequence[Layer], Sequence[Place]], list[Emission]]:
+    """ReLU and ReLU6, whose gradient needs their result alone: in place where that is safe, as written by hand."""
+
+    def emitter(layers: Sequence[Layer], places: Sequence[Place]) -> list[Emission]:
+        in_place = _in_place(places)
+        formula = Formula(f"{function}({{0}}, inplace=True)" if in_place else f"{function}({{0}})")
+        return [_one(_call(module, Argument(in_place, "inplace", False)), formula, finisher=True) for _ in layers]
+
+    return emitter
+
+
+emits_together(activation.Relu)(_rectifiers("nn.ReLU", "F.relu"))
+emits_together(activation.Relu6)(_rectifiers("nn.ReLU6", "F.relu6"))
 
 
 @emits(activation.Abs)

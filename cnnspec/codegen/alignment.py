@@ -195,11 +195,13 @@ class Aligner:
             shapes = tuple(values[v] for v in node.inputs), tuple(values[v] for v in node.outputs)
             places.append(Place(node, *shapes, around))
         kinds = {type(place.node.layer) for place in places}
+        slot.parameter = self._parameter(places)
+        if len(kinds) > 1 or slot.parameter:
+            places = [replace(place, given=True) for place in places]
         for kind in kinds:
             alike = [c for c, place in zip(body.contexts, places, strict=True) if type(place.node.layer) is kind]
             some = [place for place in places if type(place.node.layer) is kind]
             slot.emissions |= dict(zip(alike, self._described(some, alike, body), strict=True))
-        slot.parameter = self._parameter(places)
         if len(kinds) > 1 or slot.parameter:
             # The usual labels, `relu_1`, are of the kind: an object has another name in each use, a function has none.
             functions = self.dialect.value_class and not body.closed

@@ -22,13 +22,15 @@ from cnnspec.shapes import Shape
 class Place:
     """One use of a layer: its node in the graph, with the shapes of what goes in and comes out.
 
-    ``around`` is None where the layer stands for itself, in no graph.
+    ``around`` is None where the layer stands for itself, in no graph.  ``given`` is a layer that the body does not
+    name, but applies as what it is given or has chosen: what makes it may make others elsewhere.
     """
 
     node: Node
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
     around: Surroundings | None = None
+    given: bool = False
 
 
 class Required:

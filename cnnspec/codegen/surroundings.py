@@ -20,6 +20,37 @@ class Surroundings:
         """The layer that makes each value; none makes the inputs of the model."""
         return {value: node for node in self.graph.layers for value in node.outputs}
 
+    def own(self, node: Node) -> Node | None:
+        """The layer that makes the one input of this one for it alone, in the same body or in a part of that."""
+        (value,) = node.inputs
+        maker = self.makers.get(value)
+        if maker is None or self._readers[value] > 1:
+            return None
+        body = self._bodies[node.path]
+        return maker if not body or maker.path.startswith(f"{body}.") else None
+
+    @cached_property
+    def _readers(self) -> Counter[int]:
+        """How many layers and outputs of the model read each value."""
+        return Counter(
+            [value for node in self.graph.layers for value in node.inputs] + [port.value for port in self.graph.outputs]
+        )
+
+    @cached_property
+    def _bodies(self) -> dict[str, str]:
+        """The path of the innermost block or group around each layer."""
+        found: dict[str, str] = {}
+        waiting: list[tuple[Item, str]] = [(self.graph.root, "")]
+        while waiting:
+            item, path = waiting.pop()
+            if isinstance(item, Node):
+                found[item.path] = path
+                continue
+            path = path if isinstance(item, Branch | Loop) else item.path
+            parts = [one for turn in item.turns for one in turn.body] if isinstance(item, Loop) else item.body
+            waiting += [(one, path) for one in parts]
+        return found
+
     def after(self, node: Node) -> Node | None:
         """The layer right behind this one in the same body, if it takes just its one result, and nothing else does.
 

@@ -121,8 +121,8 @@ DAMAGE = {
         ("padding=1", "padding=0"),
         ("BatchNorm2d(width, eps=1e-5", "BatchNorm2d(width, eps=1e-4"),
         ("self.conv2 =", "self.conv3 ="),
-        ("return F.relu(x + y)", "return F.relu(y + x)"),
-        ("return F.relu(x + y)", "return x + y"),
+        ("return F.relu(x + y, inplace=True)", "return F.relu(y + x, inplace=True)"),
+        ("return F.relu(x + y, inplace=True)", "return x + y"),
         ("x = self.downsample(x)", "y = self.downsample(x)"),
         ("self.layer2(x)", "self.layer1(x)"),
         ("BasicBlock(128, 128)", "BasicBlock(128, 128, stride=1), BasicBlock(128, 128)"),
@@ -334,7 +334,7 @@ def test_choices() -> None:
     torch = code(CHOICES, "torch")
     assert "self.extra: nn.Conv2d | None = None" in torch
     assert "if self.extra is not None:\n            x = self.extra(x)" in torch
-    assert "if self.style == 1:\n            y = F.relu(y)" in torch
+    assert "if self.style == 1:\n            y = F.relu(y, inplace=True)" in torch
     assert "elif self.style == 2:\n            y = self.act(y)" in torch
     assert "on: bool = False, style: int = 0" in torch
     keras = code(CHOICES, "keras")
@@ -589,7 +589,7 @@ def test_loops_in_groups() -> None:
     """
     torch = code(spec, "torch")
     assert '*[(f"more{i}", nn.Conv2d(4, 4, 1)) for i in range(count)],' in torch
-    assert '(f"{count}", nn.ReLU()),' in torch
+    assert '(f"{count}", nn.ReLU(inplace=True)),' in torch
     assert "*[nn.Conv2d(4, 4, 1) for _ in range(count)]," in torch
     code(spec, "keras")
 
@@ -887,7 +887,7 @@ def test_labels_that_are_no_identifiers() -> None:
     torch = code(spec, "torch")
     assert 'self.add_module("block1-0", nn.Conv2d(3, 8, 3))' in torch
     assert 'getattr(self, "block1-0")(image)' in torch
-    assert 'OrderedDict({"b-c": nn.ReLU(), "d": nn.ReLU()})' in torch
+    assert 'OrderedDict({"b-c": nn.ReLU(inplace=True), "d": nn.ReLU()})' in torch
     code(spec, "keras")
 
 
@@ -1128,6 +1128,76 @@ def test_a_side_that_no_use_meets_is_said(side: str) -> None:
     for backend in BACKENDS:
         text = code(spec.replace("else { SIDE }", f"else {{ {side} }}" if side else ""), backend)
         assert f"Right for this network's uses only: {'B' if backend == 'torch' else 'b'}\n" in text
+
+
+IN_PLACE = {
+    "conv(8, 3x3, pad = 1) -> relu": True,
+    "conv(8, 3x3, pad = 1) -> batch_norm -> relu6": True,
+    "x = conv(4, 1x1)(image) + conv(4, 1x1)(image)\n x -> relu": True,
+    "{ conv(8, 1x1) -> batch_norm } -> relu": True,
+    "Inner -> relu": True,
+    "flatten -> dense(8) -> relu": True,
+    # Its input is the model's, another layer reads it too, or its maker's gradient needs it.
+    "relu -> conv(8, 1x1)": False,
+    "x = image -> conv(8, 1x1)\n relu(x) + x": False,
+    "x = image -> conv(8, 1x1)\n output a = x\n output b = x -> relu": False,
+    "conv(8, 1x1) -> sigmoid -> relu": False,
+    "conv(8, 1x1) -> softmax -> relu": False,
+    "conv(8, 1x1) -> max_pool(2) -> relu": False,
+    "conv(8, 1x1) -> dropout(0.5) -> relu": False,
+    "conv(8, 1x1) -> flatten -> relu": False,
+    "dense(8, axis = channels) -> relu": False,
+    # A group that is a class of its own takes what may be read elsewhere; so does what a block applies for others.
+    "conv(8, 1x1) -> named: { relu -> conv(8, 1x1) -> sigmoid }": False,
+    "Outer(relu)": False,
+    "Before -> Before": False,
+}
+"""Whether the only ReLU of a body may write over its input."""
+
+
+@pytest.mark.parametrize("body", IN_PLACE)
+def test_in_place_where_nothing_else_needs_the_input(body: str) -> None:
+    spec = f"""
+        block Inner {{ conv(4, 1x1) -> batch_norm }}
+        block Outer(act) {{ conv(4, 1x1) -> act }}
+        block Before {{ relu -> conv(4, 1x1) }}
+        model M {{
+            input image: 3x8x8
+            {body}
+        }}
+    """
+    text = code(spec, "torch")
+    assert re.search("nn.ReLU|F.relu", text)
+    assert ("inplace=True" in text) == IN_PLACE[body]
+
+
+def test_in_place_in_all_uses_or_none() -> None:
+    """What one use of a block reads again, no use may write over."""
+    spec = """
+        block Unit(project) {
+            input x
+            y = x
+            if project { y = y -> conv(4, 1x1) }
+            y = y -> relu
+            x + y
+        }
+        model M {
+            input image: 4x8x8
+            conv(4, 1x1) -> Unit(true) -> Unit(false) -> Unit(true)
+        }
+    """
+    text = code(spec, "torch")
+    assert "relu" in text
+    assert "inplace" not in text
+
+
+def test_in_place_where_that_is_wrong_is_noticed() -> None:
+    text = "model M {\n input image: 3x8x8\n x = image -> conv(8, 1x1)\n relu(x) + x\n}"
+    graph, _ = api.load_for_compiling(loading.Spec(text, "spec.cnn", None, None))
+    source = check("torch", graph, [])
+    with pytest.raises(Deviation):
+        check("torch", graph, [], change=lambda text: text.replace("F.relu(x)", "F.relu(x, inplace=True)"))
+    assert "F.relu(x)" in source
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -21,10 +21,10 @@ class DenseLayer(nn.Module):
     def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(in_channels, eps=1e-5, momentum=0.1)
-        self.relu1 = nn.ReLU()
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv1 = nn.Conv2d(in_channels, 4 * growth, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(4 * growth, eps=1e-5, momentum=0.1)
-        self.relu2 = nn.ReLU()
+        self.relu2 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class Transition(nn.Module):
         self.pool = nn.AvgPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm(x))
+        x = F.relu(self.norm(x), inplace=True)
         x = self.conv(x)
         return self.pool(x)
 
@@ -75,7 +75,7 @@ class DenseNet121(nn.Module):
             OrderedDict(
                 conv0=nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
                 norm0=nn.BatchNorm2d(64, eps=1e-5, momentum=0.1),
-                relu0=nn.ReLU(),
+                relu0=nn.ReLU(inplace=True),
                 pool0=nn.MaxPool2d(3, stride=2, padding=1),
                 denseblock1=DenseBlock(64, 6, 32),
                 transition1=Transition(256),
@@ -95,7 +95,7 @@ class DenseNet121(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.relu(self.features(image))  # 1024x7x7
+        x = F.relu(self.features(image), inplace=True)  # 1024x7x7
         x = F.adaptive_avg_pool2d(x, 1)  # 1024x1x1
         x = torch.flatten(x, 1)  # 1024
         return self.classifier(x)  # 1000

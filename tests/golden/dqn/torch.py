@@ -27,9 +27,9 @@ class DQN(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
-        x = F.relu(self.conv_1(frames))  # 32x20x20
-        x = F.relu(self.conv_2(x))  # 64x9x9
-        x = F.relu(self.conv_3(x))  # 64x7x7
+        x = F.relu(self.conv_1(frames), inplace=True)  # 32x20x20
+        x = F.relu(self.conv_2(x), inplace=True)  # 64x9x9
+        x = F.relu(self.conv_3(x), inplace=True)  # 64x7x7
         x = torch.flatten(x, 1)  # 3136
-        x = F.relu(self.dense_1(x))  # 512
+        x = F.relu(self.dense_1(x), inplace=True)  # 512
         return self.dense_2(x)  # 18

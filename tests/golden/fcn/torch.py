@@ -37,15 +37,15 @@ class FCN(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        pool3 = F.relu(self.conv1(image))  # 16x96x96
+        pool3 = F.relu(self.conv1(image), inplace=True)  # 16x96x96
         pool3 = self.max_pool_1(pool3)  # 16x48x48
-        pool3 = F.relu(self.conv2(pool3))  # 32x48x48
+        pool3 = F.relu(self.conv2(pool3), inplace=True)  # 32x48x48
         pool3 = self.max_pool_2(pool3)  # 32x24x24
-        pool3 = F.relu(self.conv3(pool3))  # 64x24x24
+        pool3 = F.relu(self.conv3(pool3), inplace=True)  # 64x24x24
         pool3 = self.max_pool_3(pool3)  # 64x12x12
-        pool4 = F.relu(self.conv4(pool3))  # 128x12x12
+        pool4 = F.relu(self.conv4(pool3), inplace=True)  # 128x12x12
         pool4 = self.max_pool_4(pool4)  # 128x6x6
-        pool5 = F.relu(self.conv5(pool4))  # 128x6x6
+        pool5 = F.relu(self.conv5(pool4), inplace=True)  # 128x6x6
         pool5 = self.max_pool_5(pool5)  # 128x3x3
         coarse = self.score5(pool5)  # 21x3x3
         coarse = self.up5(coarse)  # 21x6x6

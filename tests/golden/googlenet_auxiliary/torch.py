@@ -30,7 +30,7 @@ class BasicConv(nn.Module):
         self.bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class Inception(nn.Module):
@@ -87,7 +87,7 @@ class AuxiliaryHead(nn.Module):
         x = F.adaptive_avg_pool2d(x, 4)
         x = self.conv(x)  # 128x4x4
         x = torch.flatten(x, 1)  # 2048
-        x = self.dropout_1(F.relu(self.fc1(x)))  # 1024
+        x = self.dropout_1(F.relu(self.fc1(x), inplace=True))  # 1024
         return self.fc2(x)  # 1000
 
 

@@ -30,7 +30,7 @@ class BasicConv(nn.Module):
         self.bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class InceptionA(nn.Module):

@@ -17,10 +17,10 @@ class DenseLayer(nn.Module):
     def __init__(self, in_channels: int, growth: int) -> None:
         super().__init__()
         self.bn_0 = nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01)
-        self.relu_0 = nn.ReLU()
+        self.relu_0 = nn.ReLU(inplace=True)
         self.conv_1 = nn.Conv2d(in_channels, 4 * growth, 1, bias=False)
         self.bn_1 = nn.BatchNorm2d(4 * growth, eps=1.001e-5, momentum=0.01)
-        self.relu_1 = nn.ReLU()
+        self.relu_1 = nn.ReLU(inplace=True)
         self.conv_2 = nn.Conv2d(4 * growth, growth, 3, padding="same", bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class Transition(nn.Module):
     def __init__(self, in_channels: int) -> None:
         super().__init__()
         self.bn = nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.conv = nn.Conv2d(in_channels, in_channels // 2, 1, bias=False)
         self.pool = nn.AvgPool2d(2)
 
@@ -53,7 +53,7 @@ class DenseNet121(nn.Module):
         super().__init__()
         self.conv1_conv = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.conv1_bn = nn.BatchNorm2d(64, eps=1.001e-5, momentum=0.01)
-        self.conv1_relu = nn.ReLU()
+        self.conv1_relu = nn.ReLU(inplace=True)
         self.pool1 = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2_block1 = DenseLayer(64, 32)
         self.conv2_block2 = DenseLayer(96, 32)
@@ -117,7 +117,7 @@ class DenseNet121(nn.Module):
         self.conv5_block15 = DenseLayer(960, 32)
         self.conv5_block16 = DenseLayer(992, 32)
         self.bn = nn.BatchNorm2d(1024, eps=1.001e-5, momentum=0.01)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.avg_pool = nn.AdaptiveAvgPool2d(1)
         self.predictions = nn.Linear(1024, classes)
         for module in self.modules():

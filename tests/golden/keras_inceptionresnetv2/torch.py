@@ -66,7 +66,7 @@ class ConvNormValid(nn.Module):
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class ConvNorm(nn.Module):
@@ -80,7 +80,7 @@ class ConvNorm(nn.Module):
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class Stem(nn.Module):
@@ -157,7 +157,7 @@ class Block35(nn.Module):
             ConvNorm(48, 64, 3),
         )
         self.conv = nn.Conv2d(32 + 32 + 64, in_channels, 1)
-        self.ac = nn.ReLU()
+        self.ac = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         branch_0 = self.branch_0(x)  # 32x35x35
@@ -208,7 +208,7 @@ class Block17(nn.Module):
             ConvNorm(160, 192, (7, 1)),
         )
         self.conv = nn.Conv2d(192 + 192, in_channels, 1)
-        self.ac = nn.ReLU()
+        self.ac = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         branch_0 = self.branch_0(x)  # 192x17x17
@@ -271,7 +271,7 @@ class Block8(nn.Module):
         self.conv = nn.Conv2d(192 + 256, in_channels, 1)
         self.ac: nn.ReLU | None = None
         if activate:
-            self.ac = nn.ReLU()
+            self.ac = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         branch_0 = self.branch_0(x)  # 192x8x8
@@ -303,7 +303,7 @@ class InceptionResNetV2(nn.Module):
         self.block8_10 = Block8(2080, scale=1.0, activate=False)
         self.conv_7b = nn.Conv2d(2080, 1536, 1, bias=False)
         self.conv_7b_bn = UnscaledBatchNorm2d(1536, eps=0.001, momentum=0.01)
-        self.conv_7b_ac = nn.ReLU()
+        self.conv_7b_ac = nn.ReLU(inplace=True)
         self.avg_pool = nn.AdaptiveAvgPool2d(1)
         self.predictions = nn.Linear(1536, classes)
         for module in self.modules():

@@ -66,7 +66,7 @@ class ConvNormValid(nn.Module):
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class ConvNorm(nn.Module):
@@ -80,7 +80,7 @@ class ConvNorm(nn.Module):
         self.bn = UnscaledBatchNorm2d(filters, eps=0.001, momentum=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))
+        return F.relu(self.bn(self.conv(x)), inplace=True)
 
 
 class Stem(nn.Module):

@@ -89,10 +89,10 @@ class DepthwiseConvBlock(nn.Module):
             bias=False,
         )
         self.dw_bn = nn.BatchNorm2d(in_channels, eps=0.001, momentum=0.01)
-        self.dw_relu = nn.ReLU6()
+        self.dw_relu = nn.ReLU6(inplace=True)
         self.pw = nn.Conv2d(in_channels, filters, 1, bias=False)
         self.pw_bn = nn.BatchNorm2d(filters, eps=0.001, momentum=0.01)
-        self.pw_relu = nn.ReLU6()
+        self.pw_relu = nn.ReLU6(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dw_relu(self.dw_bn(self.dw(x)))
@@ -106,7 +106,7 @@ class MobileNet(nn.Module):
         super().__init__()
         self.conv1 = SameConv2d(3, math.floor(32 * alpha), 3, stride=2, bias=False)
         self.conv1_bn = nn.BatchNorm2d(math.floor(32 * alpha), eps=0.001, momentum=0.01)
-        self.conv1_relu = nn.ReLU6()
+        self.conv1_relu = nn.ReLU6(inplace=True)
         channels = math.floor(32 * alpha)
         for i, (width, stride) in enumerate(
             [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]

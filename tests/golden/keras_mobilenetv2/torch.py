@@ -55,7 +55,7 @@ class InvertedResidual(nn.Module):
             self.expand_BN = nn.BatchNorm2d(
                 expansion * in_channels, eps=0.001, momentum=0.001
             )
-            self.expand_relu = nn.ReLU6()
+            self.expand_relu = nn.ReLU6(inplace=True)
         self.depthwise = SameConv2d(
             expansion * in_channels,
             expansion * in_channels,
@@ -67,7 +67,7 @@ class InvertedResidual(nn.Module):
         self.depthwise_BN = nn.BatchNorm2d(
             expansion * in_channels, eps=0.001, momentum=0.001
         )
-        self.depthwise_relu = nn.ReLU6()
+        self.depthwise_relu = nn.ReLU6(inplace=True)
         self.project = nn.Conv2d(expansion * in_channels, filters, 1, bias=False)
         self.project_BN = nn.BatchNorm2d(filters, eps=0.001, momentum=0.001)
 
@@ -89,7 +89,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
         self.Conv1 = SameConv2d(3, 32, 3, stride=2, bias=False)
         self.bn_Conv1 = nn.BatchNorm2d(32, eps=0.001, momentum=0.001)
-        self.Conv1_relu = nn.ReLU6()
+        self.Conv1_relu = nn.ReLU6(inplace=True)
         self.expanded_conv = InvertedResidual(32, 16, expansion=1)
         self.block_1 = InvertedResidual(16, 24, stride=2)
         self.block_2 = InvertedResidual(24, 24)
@@ -109,7 +109,7 @@ class MobileNetV2(nn.Module):
         self.block_16 = InvertedResidual(160, 320)
         self.Conv_1 = nn.Conv2d(320, 1280, 1, bias=False)
         self.Conv_1_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.001)
-        self.out_relu = nn.ReLU6()
+        self.out_relu = nn.ReLU6(inplace=True)
         self.predictions = nn.Linear(1280, classes)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):

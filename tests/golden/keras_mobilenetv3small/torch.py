@@ -59,7 +59,7 @@ class SqueezeExcite(nn.Module):
         super().__init__()
         self.avg_pool = nn.AdaptiveAvgPool2d(1)
         self.conv = nn.Conv2d(in_channels, squeezed, 1)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.conv_1 = nn.Conv2d(squeezed, in_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,13 +23,13 @@ class Bottleneck(nn.Module):
             self.bn_0 = nn.BatchNorm2d(expanded, eps=1.001e-5, momentum=0.01)
         self.conv_1 = nn.Conv2d(in_channels, width, 1, stride=stride)
         self.bn_1 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
-        self.relu_1 = nn.ReLU()
+        self.relu_1 = nn.ReLU(inplace=True)
         self.conv_2 = nn.Conv2d(width, width, 3, padding="same")
         self.bn_2 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
-        self.relu_2 = nn.ReLU()
+        self.relu_2 = nn.ReLU(inplace=True)
         self.conv_3 = nn.Conv2d(width, expanded, 1)
         self.bn_3 = nn.BatchNorm2d(expanded, eps=1.001e-5, momentum=0.01)
-        self.out = nn.ReLU()
+        self.out = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x
@@ -48,7 +48,7 @@ class ResNet50(nn.Module):
         super().__init__()
         self.conv1_conv = nn.Conv2d(3, 64, 7, stride=2, padding=3)
         self.conv1_bn = nn.BatchNorm2d(64, eps=1.001e-5, momentum=0.01)
-        self.conv1_relu = nn.ReLU()
+        self.conv1_relu = nn.ReLU(inplace=True)
         self.pool1_pool = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2_block1 = Bottleneck(64, 64)
         self.conv2_block2 = Bottleneck(256, 64)

@@ -19,7 +19,7 @@ class Bottleneck(nn.Module):
         expanded = 4 * width
         self.with_conv = in_channels != expanded
         self.preact_bn = nn.BatchNorm2d(in_channels, eps=1.001e-5, momentum=0.01)
-        self.preact_relu = nn.ReLU()
+        self.preact_relu = nn.ReLU(inplace=True)
         if in_channels != expanded:
             self.conv_0 = nn.Conv2d(in_channels, expanded, 1, stride=stride)
         else:
@@ -28,10 +28,10 @@ class Bottleneck(nn.Module):
                 self.max_pool_1 = nn.MaxPool2d(1, stride=stride)
         self.conv_1 = nn.Conv2d(in_channels, width, 1, bias=False)
         self.bn_1 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
-        self.relu_1 = nn.ReLU()
+        self.relu_1 = nn.ReLU(inplace=True)
         self.conv_2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
         self.bn_2 = nn.BatchNorm2d(width, eps=1.001e-5, momentum=0.01)
-        self.relu_2 = nn.ReLU()
+        self.relu_2 = nn.ReLU(inplace=True)
         self.conv_3 = nn.Conv2d(width, expanded, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class ResNet50V2(nn.Module):
         self.conv5_block2 = Bottleneck(2048, 512)
         self.conv5_block3 = Bottleneck(2048, 512)
         self.post_bn = nn.BatchNorm2d(2048, eps=1.001e-5, momentum=0.01)
-        self.post_relu = nn.ReLU()
+        self.post_relu = nn.ReLU(inplace=True)
         self.avg_pool = nn.AdaptiveAvgPool2d(1)
         self.predictions = nn.Linear(2048, classes)
         for module in self.modules():

@@ -24,7 +24,7 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for i in range(1, self.depth + 1):
-            x = F.relu(getattr(self, f"conv{i}")(x))
+            x = F.relu(getattr(self, f"conv{i}")(x), inplace=True)
         return self.pool(x)
 
 
@@ -55,6 +55,6 @@ class VGG16(nn.Module):
         x = self.block5(x)  # 512x7x7
         x = x.permute(0, 2, 3, 1)  # 7x7x512
         x = self.flatten(x)  # 25088
-        x = F.relu(self.fc1(x))  # 4096
-        x = F.relu(self.fc2(x))  # 4096
+        x = F.relu(self.fc1(x), inplace=True)  # 4096
+        x = F.relu(self.fc2(x), inplace=True)  # 4096
         return F.softmax(self.predictions(x), dim=1)  # 1000

@@ -27,7 +27,7 @@ class InvertedResidual(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, expansion * in_channels, 1, bias=False),
             nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.0003),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(
                 expansion * in_channels,
                 expansion * in_channels,
@@ -38,7 +38,7 @@ class InvertedResidual(nn.Module):
                 bias=False,
             ),
             nn.BatchNorm2d(expansion * in_channels, eps=1e-5, momentum=0.0003),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(expansion * in_channels, filters, 1, bias=False),
             nn.BatchNorm2d(filters, eps=1e-5, momentum=0.0003),
         )
@@ -58,10 +58,10 @@ class MNASNet1_0(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(32, eps=1e-5, momentum=0.0003),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False),
             nn.BatchNorm2d(32, eps=1e-5, momentum=0.0003),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(32, 16, 1, bias=False),
             nn.BatchNorm2d(16, eps=1e-5, momentum=0.0003),
             nn.Sequential(
@@ -90,7 +90,7 @@ class MNASNet1_0(nn.Module):
             nn.Sequential(InvertedResidual(192, 3, 6, 320)),
             nn.Conv2d(320, 1280, 1, bias=False),
             nn.BatchNorm2d(1280, eps=1e-5, momentum=0.0003),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, classes))
         for module in self.modules():

@@ -26,7 +26,7 @@ class InvertedResidual(nn.Module):
                 nn.Sequential(
                     nn.Conv2d(in_channels, expanded, 1, bias=False),
                     nn.BatchNorm2d(expanded, eps=1e-5, momentum=0.1),
-                    nn.ReLU6(),
+                    nn.ReLU6(inplace=True),
                 ),
             )
         layers += [
@@ -41,7 +41,7 @@ class InvertedResidual(nn.Module):
                     bias=False,
                 ),
                 nn.BatchNorm2d(expanded, eps=1e-5, momentum=0.1),
-                nn.ReLU6(),
+                nn.ReLU6(inplace=True),
             ),
             nn.Conv2d(expanded, filters, 1, bias=False),
             nn.BatchNorm2d(filters, eps=1e-5, momentum=0.1),
@@ -64,7 +64,7 @@ class MobileNet_V2(nn.Module):
             nn.Sequential(
                 nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(32, eps=1e-5, momentum=0.1),
-                nn.ReLU6(),
+                nn.ReLU6(inplace=True),
             ),
             InvertedResidual(32, 16, 1),
             InvertedResidual(16, 24, 6, stride=2),
@@ -84,7 +84,7 @@ class MobileNet_V2(nn.Module):
             nn.Sequential(
                 nn.Conv2d(320, 1280, 1, bias=False),
                 nn.BatchNorm2d(1280, eps=1e-5, momentum=0.1),
-                nn.ReLU6(),
+                nn.ReLU6(inplace=True),
             ),
         )
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, classes))

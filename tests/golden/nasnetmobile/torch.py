@@ -90,7 +90,7 @@ class Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(x)
-        x = F.relu(self.separable_conv_1_bn(self.separable_conv_1(x)))
+        x = F.relu(self.separable_conv_1_bn(self.separable_conv_1(x)), inplace=True)
         return self.separable_conv_2_bn(self.separable_conv_2(x))
 
 
@@ -340,7 +340,7 @@ class NASNetMobile(nn.Module):
         adjust_11 = self.adjust_11(x, y)  # 176x7x7
         y = self.normal_11(x, adjust_11)  # 1056x7x7
         adjust_12 = self.adjust_12(y, x)  # 176x7x7
-        y = F.relu(self.normal_12(y, adjust_12))  # 1056x7x7
+        y = F.relu(self.normal_12(y, adjust_12), inplace=True)  # 1056x7x7
         y = F.adaptive_avg_pool2d(y, 1)  # 1056x1x1
         y = torch.flatten(y, 1)  # 1056
         return F.softmax(self.predictions(y), dim=1)  # 1000

@@ -32,11 +32,11 @@ class Nielsen6(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.relu(self.conv_1(image))  # 20x24x24
+        x = F.relu(self.conv_1(image), inplace=True)  # 20x24x24
         x = self.max_pool_1(x)  # 20x12x12
-        x = F.relu(self.conv_2(x))  # 40x8x8
+        x = F.relu(self.conv_2(x), inplace=True)  # 40x8x8
         x = self.max_pool_2(x)  # 40x4x4
         x = self.dropout_1(torch.flatten(x, 1))  # 640
-        x = self.dropout_2(F.relu(self.dense_1(x)))  # 1000
-        x = self.dropout_3(F.relu(self.dense_2(x)))  # 1000
+        x = self.dropout_2(F.relu(self.dense_1(x), inplace=True))  # 1000
+        x = self.dropout_3(F.relu(self.dense_2(x), inplace=True))  # 1000
         return F.softmax(self.dense_3(x), dim=1)  # 10

@@ -63,7 +63,7 @@ class ResBottleneck(nn.Module):
         layers["a"] = nn.Sequential(
             nn.Conv2d(in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         layers["b"] = nn.Sequential(
             nn.Conv2d(
@@ -76,7 +76,7 @@ class ResBottleneck(nn.Module):
                 bias=False,
             ),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         if squeeze:
             layers["se"] = SqueezeExcitation(width, in_channels // 4)
@@ -91,7 +91,7 @@ class ResBottleneck(nn.Module):
         if self.proj is not None:
             shortcut = self.proj(x)
         y = self.f(x)
-        return F.relu(shortcut + y)
+        return F.relu(shortcut + y, inplace=True)
 
 
 class RegNet_Y_400MF(nn.Module):
@@ -102,7 +102,7 @@ class RegNet_Y_400MF(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(32, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.trunk_output = nn.Sequential(
             OrderedDict(

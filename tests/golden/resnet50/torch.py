@@ -45,12 +45,12 @@ class Bottleneck(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
         y = self.bn3(self.conv3(y))
         if self.downsample is not None:
             x = self.downsample(x)
-        return F.relu(x + y)
+        return F.relu(x + y, inplace=True)
 
 
 class ResNet50(nn.Module):
@@ -87,7 +87,7 @@ class ResNet50(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(image)))  # 64x112x112
+        x = F.relu(self.bn1(self.conv1(image)), inplace=True)  # 64x112x112
         x = self.max_pool_1(x)  # 64x56x56
         x = self.layer1(x)  # 256x56x56
         x = self.layer2(x)  # 512x28x28

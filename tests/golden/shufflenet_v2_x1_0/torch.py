@@ -34,17 +34,17 @@ class DownsamplingUnit(nn.Module):
             nn.BatchNorm2d(in_channels, eps=1e-5, momentum=0.1),
             nn.Conv2d(in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.branch2 = nn.Sequential(
             nn.Conv2d(in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, stride=2, padding=1, groups=width, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
             nn.Conv2d(width, width, 1, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,12 +66,12 @@ class BasicUnit(nn.Module):
         self.branch2 = nn.Sequential(
             nn.Conv2d(width, width, 1, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
             nn.Conv2d(width, width, 1, bias=False),
             nn.BatchNorm2d(width, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +89,7 @@ class ShuffleNet_V2_x1_0(nn.Module):
         self.conv1 = nn.Sequential(
             nn.Conv2d(3, 24, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(24, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stage2 = nn.Sequential(
@@ -107,7 +107,7 @@ class ShuffleNet_V2_x1_0(nn.Module):
         self.conv5 = nn.Sequential(
             nn.Conv2d(464, 1024, 1, bias=False),
             nn.BatchNorm2d(1024, eps=1e-5, momentum=0.1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
         self.fc = nn.Linear(1024, classes)
         for module in self.modules():

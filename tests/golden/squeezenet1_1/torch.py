@@ -21,9 +21,9 @@ class Fire(nn.Module):
         self.expand3x3 = nn.Conv2d(squeezed, expanded, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.relu(self.squeeze(x))
-        expand1x1 = F.relu(self.expand1x1(hidden))
-        expand3x3 = F.relu(self.expand3x3(hidden))
+        hidden = F.relu(self.squeeze(x), inplace=True)
+        expand1x1 = F.relu(self.expand1x1(hidden), inplace=True)
+        expand3x3 = F.relu(self.expand3x3(hidden), inplace=True)
         return torch.cat((expand1x1, expand3x3), dim=1)
 
 
@@ -34,7 +34,7 @@ class SqueezeNet1_1(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(3, 64, 3, stride=2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
             Fire(64, 16, 64),
             Fire(128, 16, 64),
@@ -50,7 +50,7 @@ class SqueezeNet1_1(nn.Module):
         self.classifier = nn.Sequential(
             nn.Dropout(0.5),
             nn.Conv2d(512, classes, 1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.AdaptiveAvgPool2d(1),
         )
         for module in self.modules():

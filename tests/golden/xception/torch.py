@@ -125,12 +125,12 @@ class Middle(nn.Module):
             in_channels, in_channels, 3, padding="same", bias=False
         )
         self.sepconv1_bn = nn.BatchNorm2d(in_channels, eps=0.001, momentum=0.01)
-        self.sepconv2_act = nn.ReLU()
+        self.sepconv2_act = nn.ReLU(inplace=True)
         self.sepconv2 = SeparableConv2d(
             in_channels, in_channels, 3, padding="same", bias=False
         )
         self.sepconv2_bn = nn.BatchNorm2d(in_channels, eps=0.001, momentum=0.01)
-        self.sepconv3_act = nn.ReLU()
+        self.sepconv3_act = nn.ReLU(inplace=True)
         self.sepconv3 = SeparableConv2d(
             in_channels, in_channels, 3, padding="same", bias=False
         )
@@ -153,10 +153,10 @@ class Xception(nn.Module):
             OrderedDict(
                 conv1=nn.Conv2d(3, 32, 3, stride=2, bias=False),
                 conv1_bn=nn.BatchNorm2d(32, eps=0.001, momentum=0.01),
-                conv1_act=nn.ReLU(),
+                conv1_act=nn.ReLU(inplace=True),
                 conv2=nn.Conv2d(32, 64, 3, bias=False),
                 conv2_bn=nn.BatchNorm2d(64, eps=0.001, momentum=0.01),
-                conv2_act=nn.ReLU(),
+                conv2_act=nn.ReLU(inplace=True),
             ),
         )
         self.block2 = Reduction(64, (128, 128), relu_first=False)
@@ -169,10 +169,10 @@ class Xception(nn.Module):
             OrderedDict(
                 sepconv1=SeparableConv2d(1024, 1536, 3, padding="same", bias=False),
                 sepconv1_bn=nn.BatchNorm2d(1536, eps=0.001, momentum=0.01),
-                sepconv1_act=nn.ReLU(),
+                sepconv1_act=nn.ReLU(inplace=True),
                 sepconv2=SeparableConv2d(1536, 2048, 3, padding="same", bias=False),
                 sepconv2_bn=nn.BatchNorm2d(2048, eps=0.001, momentum=0.01),
-                sepconv2_act=nn.ReLU(),
+                sepconv2_act=nn.ReLU(inplace=True),
             ),
         )
         self.avg_pool = nn.AdaptiveAvgPool2d(1)
