@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable
 
-from cnnspec.codegen.emission import literal
+from cnnspec.codegen.emission import literal, readable
 from cnnspec.codegen.layout import Bracket, Part, Writer
 from cnnspec.codegen.naming import snake_case
 
@@ -41,7 +41,7 @@ def constants(calls: Iterable[str], taken: Collection[str]) -> tuple[dict[str, s
             count += 1
             name = f"{first}_{count}"
         names[call] = name
-        config = [f'"{key}": {literal(value)}' for key, value in zip(_KEYS[kind], values, strict=False)]
+        config = [f'"{key}": {readable(literal(value))}' for key, value in zip(_KEYS[kind], values, strict=False)]
         parts: list[Part] = [f'"class_name": "{kind}"', Bracket("{", list(config), "}", prefix='"config": ')]
         writer.put(f"{name} = ", Bracket("{", parts, "}"))
     if names:

@@ -12,7 +12,18 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, TypeVar, cast
 
-from cnnspec.codegen.emission import Argument, Construct, Emission, Formula, Place, Sizes, Stage, Unsupported, literal
+from cnnspec.codegen.emission import (
+    Argument,
+    Construct,
+    Emission,
+    Formula,
+    Place,
+    Sizes,
+    Stage,
+    Unsupported,
+    literal,
+    readable,
+)
 from cnnspec.codegen.windows import Sides, pads_by_size
 from cnnspec.graph import Node
 from cnnspec.initialisers import Initialiser, Scaling
@@ -1079,4 +1090,4 @@ def _scaled(scaling: Scaling) -> str:
         return f'nn.init.kaiming_{form}_({{}}{mode}, nonlinearity="{"relu" if scale == 2 else "linear"}")'
     if form != "truncated_normal" and fan == "avg" and scale == 1:
         return f"nn.init.xavier_{form}_({{}})"
-    return f'variance_scaling_({{}}, {literal(scale)}, "fan_{fan}", "{form}")'
+    return f'variance_scaling_({{}}, {readable(literal(scale))}, "fan_{fan}", "{form}")'

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from typing_extensions import override
@@ -42,6 +43,8 @@ class Required:
 
 
 REQUIRED = Required()
+SMALL_DENOMINATOR, LARGEST_DENOMINATOR = 32, 200
+"""Of the quotient that a number is written as, alone and behind a factor; any number is a quotient of large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,23 @@ def literal(value: Any) -> str:
     if isinstance(value, float):
         return re.sub(r"e([+-])0", r"e\1", repr(value))
     return repr(value)
+
+
+def readable(text: str) -> str:
+    """A number with many digits as a quotient, such as ``0.2 * 3 / 16``, if it is just that."""
+    if not re.fullmatch(r"-?\d+\.\d{10,}(e-?\d+)?", text):
+        return text
+    value = float(text)
+    top, bottom = Fraction(value).limit_denominator(255).as_integer_ratio()
+    if top / bottom == value and (bottom <= SMALL_DENOMINATOR or bottom == 255):
+        return f"{top} / {bottom}"
+    for factor in (tenths / 10 for tenths in range(1, 10)):
+        top, bottom = Fraction(value / factor).limit_denominator(LARGEST_DENOMINATOR).as_integer_ratio()
+        # As rates that grow from layer to layer are computed: 0.2 * 3 / 57 is not 0.2 / 19 to the last digit.
+        for times in range(1, LARGEST_DENOMINATOR // bottom + 1):
+            if factor * (times * top) / (times * bottom) == value:
+                return f"{factor} * {times * top} / {times * bottom}" if times * top != 1 else f"{factor} / {bottom}"
+    return text
 
 
 class Unsupported(Exception):

@@ -21,7 +21,7 @@ from typing import Any
 
 from cnnspec.codegen.alignment import Aligner, Body, Differ, Restart, Slot, loops_to_unroll, skeleton
 from cnnspec.codegen.dialect import Dialect
-from cnnspec.codegen.emission import REQUIRED, Code, Construct, Maker, Place, Sizes, literal
+from cnnspec.codegen.emission import REQUIRED, Code, Construct, Maker, Place, Sizes, literal, readable
 from cnnspec.codegen.examples import drawn
 from cnnspec.codegen.explanation import Names, Values
 from cnnspec.codegen.naming import class_name, safe, unnumbered
@@ -923,7 +923,7 @@ class _Planner:
                 piece.scope is not None and parameter.spec_name in piece.scope.sources for piece in slot.pieces.values()
             )
             if parameter.default is REQUIRED or not (left or written == literal(parameter.default)):
-                step.arguments.append((parameter.name, written))
+                step.arguments.append((parameter.name, readable(written)))
         flow.connect(step, slot)
         self._follow_results(step, slot, body, names, flow)
         return step

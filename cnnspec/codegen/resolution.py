@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cnnspec.codegen.alignment import Body, Differ, Slot, skeleton
-from cnnspec.codegen.emission import REQUIRED, Argument, Construct, Formula, Maker, literal
+from cnnspec.codegen.emission import REQUIRED, Argument, Construct, Formula, Maker, literal, readable
 from cnnspec.codegen.explanation import POSITION, Names, Values
 from cnnspec.codegen.program import Call, Expression
 from cnnspec.codegen.translation import Translated, is_literal
@@ -268,7 +268,7 @@ def _argument(
     ):
         translated = names.translate(sources, values, body)
         return None if translated is None or is_literal(translated) else (first.name, translated)
-    return first.name, resolve(values, body, names, hint, sources)
+    return first.name, readable(resolve(values, body, names, hint, sources))
 
 
 def resolve_formula(

@@ -14,6 +14,7 @@ from textwrap import dedent
 import pytest
 
 from cnnspec import api, loading
+from cnnspec.codegen.emission import readable
 from cnnspec.codegen.replay import Deviation
 from cnnspec.diagnostics import SpecError
 from cnnspec.graph import Graph
@@ -1198,6 +1199,19 @@ def test_in_place_where_that_is_wrong_is_noticed() -> None:
     with pytest.raises(Deviation):
         check("torch", graph, [], change=lambda text: text.replace("F.relu(x)", "F.relu(x, inplace=True)"))
     assert "F.relu(x)" in source
+
+
+@pytest.mark.parametrize("value", [0.2 * 3 / 16, 0.1 / 17, 0.1 * 6 / 39, 1 / 3, 11 / 3, 1 / 255, 0.15000000000000002])
+def test_a_quotient_is_written_as_one(value: float) -> None:
+    """To the last digit: the text is the very number, and short."""
+    written = readable(repr(value))
+    assert eval(written) == value
+    assert len(written) < 14
+
+
+@pytest.mark.parametrize("text", ["0.25", "0.8796256610342398", "width / 3", "0.050176000000000005", "-1", '"0.1"'])
+def test_what_is_no_quotient_stays(text: str) -> None:
+    assert readable(text) == text
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -75,28 +75,28 @@ def convnext_tiny(
     x = layers.Conv2D(96, 4, strides=4, name="features_0_0")(image)  # 56x56x96
     x = layers.LayerNormalization(epsilon=1e-6, name="features_0_1")(x)  # 56x56x96
     x = cn_block(x, 0.0, name="features_1_0")  # 56x56x96
-    x = cn_block(x, 0.0058823529411764705, name="features_1_1")  # 56x56x96
-    x = cn_block(x, 0.011764705882352941, name="features_1_2")  # 56x56x96
+    x = cn_block(x, 0.1 / 17, name="features_1_1")  # 56x56x96
+    x = cn_block(x, 0.1 * 2 / 17, name="features_1_2")  # 56x56x96
     x = layers.LayerNormalization(epsilon=1e-6, name="features_2_0")(x)  # 56x56x96
     x = layers.Conv2D(192, 2, strides=2, name="features_2_1")(x)  # 28x28x192
-    x = cn_block(x, 0.017647058823529415, name="features_3_0")  # 28x28x192
-    x = cn_block(x, 0.023529411764705882, name="features_3_1")  # 28x28x192
-    x = cn_block(x, 0.029411764705882353, name="features_3_2")  # 28x28x192
+    x = cn_block(x, 0.1 * 3 / 17, name="features_3_0")  # 28x28x192
+    x = cn_block(x, 0.1 * 4 / 17, name="features_3_1")  # 28x28x192
+    x = cn_block(x, 0.1 * 5 / 17, name="features_3_2")  # 28x28x192
     x = layers.LayerNormalization(epsilon=1e-6, name="features_4_0")(x)  # 28x28x192
     x = layers.Conv2D(384, 2, strides=2, name="features_4_1")(x)  # 14x14x384
-    x = cn_block(x, 0.03529411764705883, name="features_5_0")  # 14x14x384
-    x = cn_block(x, 0.0411764705882353, name="features_5_1")  # 14x14x384
-    x = cn_block(x, 0.047058823529411764, name="features_5_2")  # 14x14x384
-    x = cn_block(x, 0.052941176470588235, name="features_5_3")  # 14x14x384
-    x = cn_block(x, 0.058823529411764705, name="features_5_4")  # 14x14x384
-    x = cn_block(x, 0.06470588235294118, name="features_5_5")  # 14x14x384
-    x = cn_block(x, 0.07058823529411766, name="features_5_6")  # 14x14x384
-    x = cn_block(x, 0.07647058823529412, name="features_5_7")  # 14x14x384
-    x = cn_block(x, 0.0823529411764706, name="features_5_8")  # 14x14x384
+    x = cn_block(x, 0.1 * 6 / 17, name="features_5_0")  # 14x14x384
+    x = cn_block(x, 0.1 * 7 / 17, name="features_5_1")  # 14x14x384
+    x = cn_block(x, 0.1 * 8 / 17, name="features_5_2")  # 14x14x384
+    x = cn_block(x, 0.1 * 9 / 17, name="features_5_3")  # 14x14x384
+    x = cn_block(x, 1 / 17, name="features_5_4")  # 14x14x384
+    x = cn_block(x, 0.1 * 11 / 17, name="features_5_5")  # 14x14x384
+    x = cn_block(x, 0.1 * 12 / 17, name="features_5_6")  # 14x14x384
+    x = cn_block(x, 0.1 * 13 / 17, name="features_5_7")  # 14x14x384
+    x = cn_block(x, 0.1 * 14 / 17, name="features_5_8")  # 14x14x384
     x = layers.LayerNormalization(epsilon=1e-6, name="features_6_0")(x)  # 14x14x384
     x = layers.Conv2D(768, 2, strides=2, name="features_6_1")(x)  # 7x7x768
-    x = cn_block(x, 0.08823529411764706, name="features_7_0")  # 7x7x768
-    x = cn_block(x, 0.09411764705882353, name="features_7_1")  # 7x7x768
+    x = cn_block(x, 0.1 * 15 / 17, name="features_7_0")  # 7x7x768
+    x = cn_block(x, 0.1 * 16 / 17, name="features_7_1")  # 7x7x768
     x = cn_block(x, 0.1, name="features_7_2")  # 7x7x768
     x = layers.GlobalAveragePooling2D(keepdims=True, name="avgpool")(x)  # 1x1x768
     x = layers.LayerNormalization(epsilon=1e-6, name="classifier_0")(x)  # 1x1x768

@@ -107,18 +107,18 @@ def efficientnet_b0(
     x = mb_conv(x, 1, 3, 16, norm, 0.0, name="features_1_0")  # 112x112x16
     x = mb_conv(x, 6, 3, 24, norm, 0.0125, stride=2, name="features_2_0")  # 56x56x24
     x = mb_conv(x, 6, 3, 24, norm, 0.025, name="features_2_1")  # 56x56x24
-    x = mb_conv(x, 6, 5, 40, norm, 0.037500000000000006, stride=2, name="features_3_0")
+    x = mb_conv(x, 6, 5, 40, norm, 0.1 * 3 / 8, stride=2, name="features_3_0")
     x = mb_conv(x, 6, 5, 40, norm, 0.05, name="features_3_1")  # 28x28x40
     x = mb_conv(x, 6, 3, 80, norm, 0.0625, stride=2, name="features_4_0")  # 14x14x80
-    x = mb_conv(x, 6, 3, 80, norm, 0.07500000000000001, name="features_4_1")  # 14x14x80
-    x = mb_conv(x, 6, 3, 80, norm, 0.08750000000000001, name="features_4_2")  # 14x14x80
+    x = mb_conv(x, 6, 3, 80, norm, 0.1 * 3 / 4, name="features_4_1")  # 14x14x80
+    x = mb_conv(x, 6, 3, 80, norm, 0.1 * 7 / 8, name="features_4_2")  # 14x14x80
     x = mb_conv(x, 6, 5, 112, norm, 0.1, name="features_5_0")  # 14x14x112
     x = mb_conv(x, 6, 5, 112, norm, 0.1125, name="features_5_1")  # 14x14x112
     x = mb_conv(x, 6, 5, 112, norm, 0.125, name="features_5_2")  # 14x14x112
     x = mb_conv(x, 6, 5, 192, norm, 0.1375, stride=2, name="features_6_0")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, norm, 0.15000000000000002, name="features_6_1")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.1 * 3 / 2, name="features_6_1")  # 7x7x192
     x = mb_conv(x, 6, 5, 192, norm, 0.1625, name="features_6_2")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, norm, 0.17500000000000002, name="features_6_3")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.1 * 7 / 4, name="features_6_3")  # 7x7x192
     x = mb_conv(x, 6, 3, 320, norm, 0.1875, name="features_7_0")  # 7x7x320
     x = layers.Conv2D(1280, 1, use_bias=False, name="features_8_0")(x)  # 7x7x1280
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="features_8_1")(x)

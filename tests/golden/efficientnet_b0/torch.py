@@ -147,13 +147,13 @@ class EfficientNet_B0(nn.Module):
                 MBConv(24, 6, 3, 24, norm, 0.025),
             ),
             nn.Sequential(
-                MBConv(24, 6, 5, 40, norm, 0.037500000000000006, stride=2),
+                MBConv(24, 6, 5, 40, norm, 0.1 * 3 / 8, stride=2),
                 MBConv(40, 6, 5, 40, norm, 0.05),
             ),
             nn.Sequential(
                 MBConv(40, 6, 3, 80, norm, 0.0625, stride=2),
-                MBConv(80, 6, 3, 80, norm, 0.07500000000000001),
-                MBConv(80, 6, 3, 80, norm, 0.08750000000000001),
+                MBConv(80, 6, 3, 80, norm, 0.1 * 3 / 4),
+                MBConv(80, 6, 3, 80, norm, 0.1 * 7 / 8),
             ),
             nn.Sequential(
                 MBConv(80, 6, 5, 112, norm, 0.1),
@@ -162,9 +162,9 @@ class EfficientNet_B0(nn.Module):
             ),
             nn.Sequential(
                 MBConv(112, 6, 5, 192, norm, 0.1375, stride=2),
-                MBConv(192, 6, 5, 192, norm, 0.15000000000000002),
+                MBConv(192, 6, 5, 192, norm, 0.1 * 3 / 2),
                 MBConv(192, 6, 5, 192, norm, 0.1625),
-                MBConv(192, 6, 5, 192, norm, 0.17500000000000002),
+                MBConv(192, 6, 5, 192, norm, 0.1 * 7 / 4),
             ),
             nn.Sequential(MBConv(192, 6, 3, 320, norm, 0.1875)),
             nn.Sequential(

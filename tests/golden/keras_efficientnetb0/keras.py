@@ -120,7 +120,7 @@ def efficientnetb0(
     """EfficientNetB0: 224x224x3 -> 1000."""
     image = keras.Input((*input_size, 3), name="image")
     norm = partial(layers.BatchNormalization, momentum=0.99, epsilon=0.001)
-    x = ScaleShift(0.00392156862745098, name="scale_shift_1")(image)  # 224x224x3
+    x = ScaleShift(1 / 255, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Normalization(name="normalize_1")(x)  # 224x224x3
     x = layers.Conv2D(
         32,
@@ -136,18 +136,18 @@ def efficientnetb0(
     x = mb_conv(x, 1, 3, 16, norm, 0.0, name="block1a")  # 112x112x16
     x = mb_conv(x, 6, 3, 24, norm, 0.0125, stride=2, name="block2a")  # 56x56x24
     x = mb_conv(x, 6, 3, 24, norm, 0.025, name="block2b")  # 56x56x24
-    x = mb_conv(x, 6, 5, 40, norm, 0.037500000000000006, stride=2, name="block3a")
+    x = mb_conv(x, 6, 5, 40, norm, 0.1 * 3 / 8, stride=2, name="block3a")  # 28x28x40
     x = mb_conv(x, 6, 5, 40, norm, 0.05, name="block3b")  # 28x28x40
     x = mb_conv(x, 6, 3, 80, norm, 0.0625, stride=2, name="block4a")  # 14x14x80
-    x = mb_conv(x, 6, 3, 80, norm, 0.07500000000000001, name="block4b")  # 14x14x80
-    x = mb_conv(x, 6, 3, 80, norm, 0.08750000000000001, name="block4c")  # 14x14x80
+    x = mb_conv(x, 6, 3, 80, norm, 0.1 * 3 / 4, name="block4b")  # 14x14x80
+    x = mb_conv(x, 6, 3, 80, norm, 0.1 * 7 / 8, name="block4c")  # 14x14x80
     x = mb_conv(x, 6, 5, 112, norm, 0.1, name="block5a")  # 14x14x112
     x = mb_conv(x, 6, 5, 112, norm, 0.1125, name="block5b")  # 14x14x112
     x = mb_conv(x, 6, 5, 112, norm, 0.125, name="block5c")  # 14x14x112
     x = mb_conv(x, 6, 5, 192, norm, 0.1375, stride=2, name="block6a")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, norm, 0.15000000000000002, name="block6b")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.1 * 3 / 2, name="block6b")  # 7x7x192
     x = mb_conv(x, 6, 5, 192, norm, 0.1625, name="block6c")  # 7x7x192
-    x = mb_conv(x, 6, 5, 192, norm, 0.17500000000000002, name="block6d")  # 7x7x192
+    x = mb_conv(x, 6, 5, 192, norm, 0.1 * 7 / 4, name="block6d")  # 7x7x192
     x = mb_conv(x, 6, 3, 320, norm, 0.1875, name="block7a")  # 7x7x320
     x = layers.Conv2D(
         1280,

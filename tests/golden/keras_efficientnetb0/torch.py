@@ -178,18 +178,18 @@ class EfficientNetB0(nn.Module):
         self.block1a = MBConv(32, 1, 3, 16, norm, 0.0)
         self.block2a = MBConv(16, 6, 3, 24, norm, 0.0125, stride=2)
         self.block2b = MBConv(24, 6, 3, 24, norm, 0.025)
-        self.block3a = MBConv(24, 6, 5, 40, norm, 0.037500000000000006, stride=2)
+        self.block3a = MBConv(24, 6, 5, 40, norm, 0.1 * 3 / 8, stride=2)
         self.block3b = MBConv(40, 6, 5, 40, norm, 0.05)
         self.block4a = MBConv(40, 6, 3, 80, norm, 0.0625, stride=2)
-        self.block4b = MBConv(80, 6, 3, 80, norm, 0.07500000000000001)
-        self.block4c = MBConv(80, 6, 3, 80, norm, 0.08750000000000001)
+        self.block4b = MBConv(80, 6, 3, 80, norm, 0.1 * 3 / 4)
+        self.block4c = MBConv(80, 6, 3, 80, norm, 0.1 * 7 / 8)
         self.block5a = MBConv(80, 6, 5, 112, norm, 0.1)
         self.block5b = MBConv(112, 6, 5, 112, norm, 0.1125)
         self.block5c = MBConv(112, 6, 5, 112, norm, 0.125)
         self.block6a = MBConv(112, 6, 5, 192, norm, 0.1375, stride=2)
-        self.block6b = MBConv(192, 6, 5, 192, norm, 0.15000000000000002)
+        self.block6b = MBConv(192, 6, 5, 192, norm, 0.1 * 3 / 2)
         self.block6c = MBConv(192, 6, 5, 192, norm, 0.1625)
-        self.block6d = MBConv(192, 6, 5, 192, norm, 0.17500000000000002)
+        self.block6d = MBConv(192, 6, 5, 192, norm, 0.1 * 7 / 4)
         self.block7a = MBConv(192, 6, 3, 320, norm, 0.1875)
         self.top_conv = nn.Conv2d(320, 1280, 1, bias=False)
         self.top_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.01)
@@ -206,9 +206,7 @@ class EfficientNetB0(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             if isinstance(module, nn.Linear):
-                variance_scaling_(
-                    module.weight, 0.3333333333333333, "fan_out", "uniform"
-                )
+                variance_scaling_(module.weight, 1 / 3, "fan_out", "uniform")
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:

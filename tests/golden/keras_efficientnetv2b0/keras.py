@@ -172,7 +172,7 @@ def efficientnetv2b0(
     """EfficientNetV2B0: 224x224x3 -> 1000."""
     image = keras.Input((*input_size, 3), name="image")
     norm = partial(layers.BatchNormalization, momentum=0.9, epsilon=0.001)
-    x = ScaleShift(0.00392156862745098, name="scale_shift_1")(image)  # 224x224x3
+    x = ScaleShift(1 / 255, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Normalization(
         mean=(0.485, 0.456, 0.406),
         variance=[0.229**2, 0.224**2, 0.225**2],
@@ -190,74 +190,30 @@ def efficientnetv2b0(
     x = layers.BatchNormalization(momentum=0.9, epsilon=0.001, name="stem_bn")(x)
     x = layers.Activation("silu", name="stem_activation")(x)  # 112x112x32
     x = fused_mb_conv(x, 1, 16, norm, 0.0, name="block1a")  # 112x112x16
-    x = fused_mb_conv(x, 4, 32, norm, 0.009523809523809525, stride=2, name="block2a")
-    x = fused_mb_conv(x, 4, 32, norm, 0.01904761904761905, name="block2b")  # 56x56x32
-    x = fused_mb_conv(x, 4, 48, norm, 0.028571428571428574, stride=2, name="block3a")
-    x = fused_mb_conv(x, 4, 48, norm, 0.0380952380952381, name="block3b")  # 28x28x48
+    x = fused_mb_conv(x, 4, 32, norm, 0.1 * 2 / 21, stride=2, name="block2a")
+    x = fused_mb_conv(x, 4, 32, norm, 0.1 * 4 / 21, name="block2b")  # 56x56x32
+    x = fused_mb_conv(x, 4, 48, norm, 0.1 * 2 / 7, stride=2, name="block3a")  # 28x28x48
+    x = fused_mb_conv(x, 4, 48, norm, 0.1 * 8 / 21, name="block3b")  # 28x28x48
     x = mb_conv(
-        x,
-        4,
-        3,
-        96,
-        norm,
-        0.047619047619047616,
-        stride=2,
-        depthwise="dwconv2",
-        name="block4a",
+        x, 4, 3, 96, norm, 1 / 21, stride=2, depthwise="dwconv2", name="block4a"
     )
+    x = mb_conv(x, 4, 3, 96, norm, 0.1 * 4 / 7, depthwise="dwconv2", name="block4b")
+    x = mb_conv(x, 4, 3, 96, norm, 0.1 * 6 / 9, depthwise="dwconv2", name="block4c")
+    x = mb_conv(x, 6, 3, 112, norm, 0.1 * 16 / 21, depthwise="dwconv2", name="block5a")
+    x = mb_conv(x, 6, 3, 112, norm, 0.1 * 18 / 21, depthwise="dwconv2", name="block5b")
+    x = mb_conv(x, 6, 3, 112, norm, 2 / 21, depthwise="dwconv2", name="block5c")
+    x = mb_conv(x, 6, 3, 112, norm, 0.1 * 22 / 21, depthwise="dwconv2", name="block5d")
+    x = mb_conv(x, 6, 3, 112, norm, 0.1 * 8 / 7, depthwise="dwconv2", name="block5e")
     x = mb_conv(
-        x, 4, 3, 96, norm, 0.05714285714285715, depthwise="dwconv2", name="block4b"
+        x, 6, 3, 192, norm, 0.1 * 26 / 21, stride=2, depthwise="dwconv2", name="block6a"
     )
-    x = mb_conv(
-        x, 4, 3, 96, norm, 0.06666666666666668, depthwise="dwconv2", name="block4c"
-    )
-    x = mb_conv(
-        x, 6, 3, 112, norm, 0.0761904761904762, depthwise="dwconv2", name="block5a"
-    )
-    x = mb_conv(
-        x, 6, 3, 112, norm, 0.08571428571428572, depthwise="dwconv2", name="block5b"
-    )
-    x = mb_conv(
-        x, 6, 3, 112, norm, 0.09523809523809523, depthwise="dwconv2", name="block5c"
-    )
-    x = mb_conv(
-        x, 6, 3, 112, norm, 0.10476190476190476, depthwise="dwconv2", name="block5d"
-    )
-    x = mb_conv(
-        x, 6, 3, 112, norm, 0.1142857142857143, depthwise="dwconv2", name="block5e"
-    )
-    x = mb_conv(
-        x,
-        6,
-        3,
-        192,
-        norm,
-        0.12380952380952381,
-        stride=2,
-        depthwise="dwconv2",
-        name="block6a",
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.13333333333333336, depthwise="dwconv2", name="block6b"
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.14285714285714285, depthwise="dwconv2", name="block6c"
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.1523809523809524, depthwise="dwconv2", name="block6d"
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.1619047619047619, depthwise="dwconv2", name="block6e"
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.17142857142857143, depthwise="dwconv2", name="block6f"
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.18095238095238098, depthwise="dwconv2", name="block6g"
-    )
-    x = mb_conv(
-        x, 6, 3, 192, norm, 0.19047619047619047, depthwise="dwconv2", name="block6h"
-    )
+    x = mb_conv(x, 6, 3, 192, norm, 0.1 * 12 / 9, depthwise="dwconv2", name="block6b")
+    x = mb_conv(x, 6, 3, 192, norm, 1 / 7, depthwise="dwconv2", name="block6c")
+    x = mb_conv(x, 6, 3, 192, norm, 0.1 * 32 / 21, depthwise="dwconv2", name="block6d")
+    x = mb_conv(x, 6, 3, 192, norm, 0.1 * 34 / 21, depthwise="dwconv2", name="block6e")
+    x = mb_conv(x, 6, 3, 192, norm, 0.1 * 36 / 21, depthwise="dwconv2", name="block6f")
+    x = mb_conv(x, 6, 3, 192, norm, 0.1 * 38 / 21, depthwise="dwconv2", name="block6g")
+    x = mb_conv(x, 6, 3, 192, norm, 4 / 21, depthwise="dwconv2", name="block6h")
     x = layers.Conv2D(
         1280,
         1,

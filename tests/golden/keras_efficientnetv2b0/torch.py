@@ -233,58 +233,28 @@ class EfficientNetV2B0(nn.Module):
         self.stem_bn = nn.BatchNorm2d(32, eps=0.001, momentum=0.1)
         self.stem_activation = nn.SiLU()
         self.block1a = FusedMBConv(32, 1, 16, norm, 0.0)
-        self.block2a = FusedMBConv(16, 4, 32, norm, 0.009523809523809525, stride=2)
-        self.block2b = FusedMBConv(32, 4, 32, norm, 0.01904761904761905)
-        self.block3a = FusedMBConv(32, 4, 48, norm, 0.028571428571428574, stride=2)
-        self.block3b = FusedMBConv(48, 4, 48, norm, 0.0380952380952381)
-        self.block4a = MBConv(
-            48, 4, 3, 96, norm, 0.047619047619047616, stride=2, depthwise="dwconv2"
-        )
-        self.block4b = MBConv(
-            96, 4, 3, 96, norm, 0.05714285714285715, depthwise="dwconv2"
-        )
-        self.block4c = MBConv(
-            96, 4, 3, 96, norm, 0.06666666666666668, depthwise="dwconv2"
-        )
-        self.block5a = MBConv(
-            96, 6, 3, 112, norm, 0.0761904761904762, depthwise="dwconv2"
-        )
-        self.block5b = MBConv(
-            112, 6, 3, 112, norm, 0.08571428571428572, depthwise="dwconv2"
-        )
-        self.block5c = MBConv(
-            112, 6, 3, 112, norm, 0.09523809523809523, depthwise="dwconv2"
-        )
-        self.block5d = MBConv(
-            112, 6, 3, 112, norm, 0.10476190476190476, depthwise="dwconv2"
-        )
-        self.block5e = MBConv(
-            112, 6, 3, 112, norm, 0.1142857142857143, depthwise="dwconv2"
-        )
+        self.block2a = FusedMBConv(16, 4, 32, norm, 0.1 * 2 / 21, stride=2)
+        self.block2b = FusedMBConv(32, 4, 32, norm, 0.1 * 4 / 21)
+        self.block3a = FusedMBConv(32, 4, 48, norm, 0.1 * 2 / 7, stride=2)
+        self.block3b = FusedMBConv(48, 4, 48, norm, 0.1 * 8 / 21)
+        self.block4a = MBConv(48, 4, 3, 96, norm, 1 / 21, stride=2, depthwise="dwconv2")
+        self.block4b = MBConv(96, 4, 3, 96, norm, 0.1 * 4 / 7, depthwise="dwconv2")
+        self.block4c = MBConv(96, 4, 3, 96, norm, 0.1 * 6 / 9, depthwise="dwconv2")
+        self.block5a = MBConv(96, 6, 3, 112, norm, 0.1 * 16 / 21, depthwise="dwconv2")
+        self.block5b = MBConv(112, 6, 3, 112, norm, 0.1 * 18 / 21, depthwise="dwconv2")
+        self.block5c = MBConv(112, 6, 3, 112, norm, 2 / 21, depthwise="dwconv2")
+        self.block5d = MBConv(112, 6, 3, 112, norm, 0.1 * 22 / 21, depthwise="dwconv2")
+        self.block5e = MBConv(112, 6, 3, 112, norm, 0.1 * 8 / 7, depthwise="dwconv2")
         self.block6a = MBConv(
-            112, 6, 3, 192, norm, 0.12380952380952381, stride=2, depthwise="dwconv2"
+            112, 6, 3, 192, norm, 0.1 * 26 / 21, stride=2, depthwise="dwconv2"
         )
-        self.block6b = MBConv(
-            192, 6, 3, 192, norm, 0.13333333333333336, depthwise="dwconv2"
-        )
-        self.block6c = MBConv(
-            192, 6, 3, 192, norm, 0.14285714285714285, depthwise="dwconv2"
-        )
-        self.block6d = MBConv(
-            192, 6, 3, 192, norm, 0.1523809523809524, depthwise="dwconv2"
-        )
-        self.block6e = MBConv(
-            192, 6, 3, 192, norm, 0.1619047619047619, depthwise="dwconv2"
-        )
-        self.block6f = MBConv(
-            192, 6, 3, 192, norm, 0.17142857142857143, depthwise="dwconv2"
-        )
-        self.block6g = MBConv(
-            192, 6, 3, 192, norm, 0.18095238095238098, depthwise="dwconv2"
-        )
-        self.block6h = MBConv(
-            192, 6, 3, 192, norm, 0.19047619047619047, depthwise="dwconv2"
-        )
+        self.block6b = MBConv(192, 6, 3, 192, norm, 0.1 * 12 / 9, depthwise="dwconv2")
+        self.block6c = MBConv(192, 6, 3, 192, norm, 1 / 7, depthwise="dwconv2")
+        self.block6d = MBConv(192, 6, 3, 192, norm, 0.1 * 32 / 21, depthwise="dwconv2")
+        self.block6e = MBConv(192, 6, 3, 192, norm, 0.1 * 34 / 21, depthwise="dwconv2")
+        self.block6f = MBConv(192, 6, 3, 192, norm, 0.1 * 36 / 21, depthwise="dwconv2")
+        self.block6g = MBConv(192, 6, 3, 192, norm, 0.1 * 38 / 21, depthwise="dwconv2")
+        self.block6h = MBConv(192, 6, 3, 192, norm, 4 / 21, depthwise="dwconv2")
         self.top_conv = nn.Conv2d(192, 1280, 1, bias=False)
         self.top_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.1)
         self.top_activation = nn.SiLU()
@@ -300,9 +270,7 @@ class EfficientNetV2B0(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             if isinstance(module, nn.Linear):
-                variance_scaling_(
-                    module.weight, 0.3333333333333333, "fan_out", "uniform"
-                )
+                variance_scaling_(module.weight, 1 / 3, "fan_out", "uniform")
                 nn.init.zeros_(module.bias)
 
     def forward(self, image: Tensor) -> Tensor:

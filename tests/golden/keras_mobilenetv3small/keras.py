@@ -109,14 +109,14 @@ def mobilenetv3small(
     """MobileNetV3Small: 224x224x3 -> 1000."""
     image = keras.Input((*input_size, 3), name="image")
     act = partial(layers.Activation, hard_swish)
-    x = ScaleShift(0.00784313725490196, -1.0, name="scale_shift_1")(image)  # 224x224x3
+    x = ScaleShift(2 / 255, -1.0, name="scale_shift_1")(image)  # 224x224x3
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="conv")(x)
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="conv_bn")(x)
     x = layers.Activation(hard_swish, name="hard_swish_1")(x)  # 112x112x16
     x = inverted_residual(x, 1, 16, 3, 2, True, layers.ReLU, name="expanded_conv")
     x = inverted_residual(x, 4.5, 24, 3, 2, False, layers.ReLU, name="expanded_conv_1")
     x = inverted_residual(
-        x, 3.6666666666666665, 24, 3, 1, False, layers.ReLU, name="expanded_conv_2"
+        x, 11 / 3, 24, 3, 1, False, layers.ReLU, name="expanded_conv_2"
     )
     x = inverted_residual(x, 4, 40, 5, 2, True, act, name="expanded_conv_3")  # 14x14x40
     x = inverted_residual(x, 6, 40, 5, 1, True, act, name="expanded_conv_4")  # 14x14x40

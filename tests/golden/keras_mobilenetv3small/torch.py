@@ -124,9 +124,7 @@ class MobileNetV3Small(nn.Module):
         self.conv_bn = nn.BatchNorm2d(16, eps=0.001, momentum=0.001)
         self.expanded_conv = InvertedResidual(16, 1, 16, 3, 2, True, nn.ReLU)
         self.expanded_conv_1 = InvertedResidual(16, 4.5, 24, 3, 2, False, nn.ReLU)
-        self.expanded_conv_2 = InvertedResidual(
-            24, 3.6666666666666665, 24, 3, 1, False, nn.ReLU
-        )
+        self.expanded_conv_2 = InvertedResidual(24, 11 / 3, 24, 3, 1, False, nn.ReLU)
         self.expanded_conv_3 = InvertedResidual(24, 4, 40, 5, 2, True, nn.Hardswish)
         self.expanded_conv_4 = InvertedResidual(40, 6, 40, 5, 1, True, nn.Hardswish)
         self.expanded_conv_5 = InvertedResidual(40, 6, 40, 5, 1, True, nn.Hardswish)
