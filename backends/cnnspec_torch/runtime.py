@@ -107,7 +107,8 @@ class TorchRuntime(Runtime):
         was_training = module.training
         with self._exact(), self._dropout_off(module):
             try:
-                results = module.train(training)(*tensors)
+                # Of a leaf, a layer that works in place could not take the gradient.
+                results = module.train(training)(*[tensor.clone() for tensor in tensors])
             finally:
                 module.train(was_training)
             results = results if isinstance(results, tuple) else (results,)
