@@ -119,3 +119,9 @@ def test_the_editors_know_every_word() -> None:
     patterns = [pattern["match"] for pattern in grammar["repository"]["word"]["patterns"]]
     assert {word for word in RESERVED if any(re.fullmatch(pattern, word) for pattern in patterns)} == RESERVED
     assert not any(re.fullmatch(pattern, "relu") for pattern in patterns)
+
+
+def test_the_code_that_the_readme_shows_is_what_comes_out() -> None:
+    shown = re.findall(r"^```python\n(class .*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(shown) == 1
+    assert shown[0] in (ROOT / "tests" / "golden" / "resnet18" / "torch.py").read_text()
