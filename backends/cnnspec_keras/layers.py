@@ -11,6 +11,7 @@ import struct
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from cnnspec.codegen.emission import Argument, Code, Construct, Emission, Place, Sizes, Stage, Unsupported
@@ -290,7 +291,7 @@ def _depthwise_initialisers(layers: Sequence[Conv]) -> list[Any] | None:
     return found if None not in found and all(one == found[0] for one in found) else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Sliding:
     """How the kernels of a layer's uses go over their inputs.
 
@@ -317,6 +318,16 @@ class _Sliding:
             strides = Argument(1 if self.thinned else Sizes.of(stride), "strides", 1)
             yield Sizes.of(kernel), Argument(Sizes.of(dilation), "dilation_rate", 1), (strides, padding)
 
+    @cached_property
+    def written_pads(self) -> list[Any]:
+        """What a layer of padding takes in each use."""
+        return _paddings(self.pads)
+
+    @cached_property
+    def written_strides(self) -> list[Any]:
+        """What a layer that thins out takes in each use."""
+        return _alike(self.strides)
+
     def emission(self, number: int, module: Construct) -> Emission:
         """The layer of a use, with what goes before and after it."""
         stages = [Stage(module)]
@@ -325,10 +336,10 @@ class _Sliding:
                 kernel, dilation = self.kernels[number], self.dilations[number]
                 pad = _window_padding(kernel, self.strides[number], dilation, "same")
             else:
-                pad = _layer(f"ZeroPadding{self.rank}D", _paddings(self.pads)[number])
+                pad = _layer(f"ZeroPadding{self.rank}D", self.written_pads[number])
             stages.insert(0, Stage(pad, suffix="pad"))
         if self.thinned:
-            thin = _layer(f"MaxPooling{self.rank}D", 1, Argument(_alike(self.strides)[number], "strides"))
+            thin = _layer(f"MaxPooling{self.rank}D", 1, Argument(self.written_strides[number], "strides"))
             stages.append(Stage(thin, suffix="stride"))
         return Emission(tuple(stages))
 
