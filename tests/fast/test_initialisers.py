@@ -110,9 +110,7 @@ def test_pytorch_tells_convolutions_in_groups_apart(tmp_path: Path) -> None:
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
             if isinstance(module, nn.Linear):
-                variance_scaling_(
-                    module.weight, 0.3333333333333333, "fan_out", "uniform"
-                )
+                variance_scaling_(module.weight, 1 / 3, "fan_out", "uniform")
                 nn.init.zeros_(module.bias)
 
 """

@@ -451,7 +451,13 @@ NORMALISATION = [
     ),
 ]
 ACTIVATIONS = [
-    Mutant("skipped", "torch", RESIDUAL, "act1", Edit(r"self\.act1 = nn\.ReLU\(inplace=True\)", "self.act1 = nn.Identity()")),
+    Mutant(
+        "skipped",
+        "torch",
+        RESIDUAL,
+        "act1",
+        Edit(r"self\.act1 = nn\.ReLU\(inplace=True\)", "self.act1 = nn.Identity()"),
+    ),
     Mutant("slope 0.3, Keras's own", "keras", small("middle: leaky_relu"), "middle", Misread({"slope": 0.3})),
     Mutant("slope 0.0101", "torch", small("middle: leaky_relu"), "middle", Misread({"slope": 0.0101})),
     Mutant(
