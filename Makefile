@@ -85,9 +85,10 @@ coverage: $(READY) ## both suites, with the lines they do not reach; fails below
 	$(BIN)/pytest tests/fast --cov --cov-report= --cov-fail-under=0
 	$(BIN)/pytest tests/frameworks -n 2 --dist loadscope --cov --cov-append
 
-bench: $(READY) ## what a check costs, beside other tools, and how it grows with the size of the network
+bench: $(READY) ## what a check costs, beside other tools and by the size of the network; generated code beside torchvision's
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python -W ignore benchmarks/speed.py
 
 mutants: $(READY) ## what `verify` says of code with one change of meaning; rewrites the table in docs/verification.md
 	$(BIN)/python benchmarks/mutants.py
