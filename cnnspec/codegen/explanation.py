@@ -367,25 +367,6 @@ class Names:
             self.tuples.add(name)
         return self.use(name)
 
-    def namesake(self, values: Values, hint: str) -> str | None:
-        """The varying parameter of an argument's own name, where the uses that have it agree: a branch's `stride`."""
-        for name, has in self.arguments.items():
-            if name in hint and values and len(values) < len(self.uses) and _equal(has, values):
-                return self._as_given(name, values)
-        return None
-
-    def width(self, values: Values, *, first: bool) -> str | None:
-        """The varying parameter that a number of channels always is in a branch, which other widths may take one day.
-
-        Where channels come in (``first``) that is what the input has; behind that, what the spec's block is given.
-        Smaller numbers are the same as some other parameter's by chance too often.
-        """
-        known = {**self.implicit, **self.arguments} if first else {**self.arguments, **self.implicit}
-        for name, has in known.items():
-            if values and len(values) < len(self.uses) and _equal(has, values) and min(values.values()) >= 8:
-                return self._as_given(name, values)
-        return None
-
     def explain(self, values: Values, hint: str) -> str:
         """The text of an expression with these values."""
         if any(isinstance(value, Maker) for value in values.values()):

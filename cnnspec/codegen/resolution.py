@@ -26,7 +26,7 @@ def resolve(values: Values, body: Body, names: Names, hint: str, sources: Sequen
     if translated is not None and not is_literal(translated):
         return translated
     if all(type(value) is type(some) and value == some for value in values.values()):
-        return names.namesake(outermost(values, body), hint) or literal(some)
+        return literal(some)
     if isinstance(some, tuple | list):
         whole = names.given(outermost(values, body))
         if whole is not None:
@@ -226,8 +226,6 @@ def resolve_call(
     first = calls[0]
     if any(call.callee != first.callee or len(call.arguments) != len(first.arguments) for call in calls):
         raise Differ("other calls in other uses")
-    # Two arguments by place are the channels that come in and those that go out.
-    changing = sum(argument.name is None for argument in first.arguments) > 1
     arguments = []
     for position, argument in enumerate(first.arguments):
         hint = "_".join(filter(None, (label, argument.name or _meaning(first.callee, position))))
@@ -235,9 +233,6 @@ def resolve_call(
         varies = any(type(one.value) is not type(some[0].value) or one.value != some[0].value for one in some)
         sources = origins.of(argument.name, position, varies)
         one = _argument(some, contexts, body, names, hint, sources)
-        if one is not None and one[0] is None and type(argument.value) is int and one[1] == literal(argument.value):
-            constant = outermost(dict.fromkeys(contexts, argument.value), body)
-            one = None, names.width(constant, first=position == 0 and changing) or one[1]
         if one is not None:
             arguments.append(one)
     return Call(first.callee, arguments, first.callee, first.helper)
