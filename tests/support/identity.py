@@ -33,7 +33,7 @@ from cnnspec.expand.drawing import draw_uses, expand_use
 from cnnspec.expand.expander import Expander
 from cnnspec.expand.values import BlockValue, LayerValue
 from cnnspec.fuzz.generate import random_spec
-from cnnspec.graph import Graph
+from cnnspec.graph import Branch, Graph, Scope
 from cnnspec.syntax import tree
 from cnnspec.weights import draw, draw_inputs
 
@@ -176,12 +176,15 @@ class _Bench:
             name: self.value(given.value, str(signature.parameters[safe(name)].annotation), graph)
             for name, given in use.what.arguments.items()
         }
-        arguments = {safe(name): value for name, value in arguments.items()}
+        computed = self.computed(signature, graph, use)
+        arguments = {safe(name): value for name, value in arguments.items()} | computed
         model = self.build(made, arguments, graph)
         state = draw(graph, 1)
         self.runtime.load(model, graph, state)
         self.compare(model, graph, state, finding)
         for other in self.other_sizes(graph, use):
+            if self.computed(signature, other, use) != computed:
+                continue  # of maps of this size the spec asks for another argument
             self.compare(self.resized(made, arguments, model, other), other, state, finding)
 
     def check_signature(self, signature: inspect.Signature, definition: tree.Definition, finding: Finding) -> None:
@@ -205,8 +208,18 @@ class _Bench:
                 raise Different(f"`{name}` is {given} by default, not {default.value}")
         extra = [name for name in signature.parameters if name not in names and not self.expected(name)]
         finding.beside = sorted({*finding.beside, *extra})
-        if extra:
+
+    def computed(self, signature: inspect.Signature, graph: Graph, use: BlockUse) -> dict[str, bool]:
+        """What the definition takes besides, where that can be told: the one condition of the block, as it came out."""
+        names = {safe(parameter.name.text) for parameter in use.what.definition.parameters}
+        extra = [name for name in signature.parameters if name not in names and not self.expected(name)]
+        if not extra:
+            return {}
+        (scope,) = graph.root.body
+        tests = [item for item in scope.body if isinstance(item, Branch)] if isinstance(scope, Scope) else []
+        if len(extra) > 1 or len(tests) != 1 or "bool" not in str(signature.parameters[extra[0]].annotation):
             raise Different(f"it takes {', '.join(extra)} besides")
+        return {extra[0]: tests[0].taken == 0}
 
     def value(self, value: Any, annotation: str, graph: Graph) -> Any:
         """A value of the language as an argument of generated code."""
