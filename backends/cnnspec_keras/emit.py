@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -13,14 +13,15 @@ from typing_extensions import override
 from cnnspec.backend import UnsupportedLayer, held_to
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.family import Member, plan_family, told_apart
 from cnnspec.codegen.functions import FUNCTIONS
-from cnnspec.codegen.header import header
+from cnnspec.codegen.header import family_docstring, header, numbers
 from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, join_else_if, parsed, shown
 from cnnspec.codegen.naming import function_name, snake_case
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.plan import plan
-from cnnspec.codegen.program import Plan, Routine, Step, needed, stated_defaults
-from cnnspec.graph import Graph
+from cnnspec.codegen.program import Derived, Model, Plan, Routine, Step, needed, stated_defaults
+from cnnspec.graph import Graph, Node
 from cnnspec.layers.arrangement import Flatten
 from cnnspec.layers.base import Layer
 from cnnspec.layers.regularisation import Dropout
@@ -55,6 +56,10 @@ class KerasDialect(Dialect):
         return snake_case(definition)
 
     @override
+    def made_by(self, name: str) -> str:
+        return "keras.KerasTensor"
+
+    @override
     def model_name(self, name: str) -> str:
         return function_name(name)
 
@@ -73,6 +78,37 @@ class KerasDialect(Dialect):
     @override
     def opaque(self) -> bool:
         return False
+
+    @override
+    def shares_model(self, graphs: Sequence[Graph]) -> bool:
+        def ends(graph: Graph) -> tuple[object, ...]:
+            shapes = [graph.shape(port.value) for port in graph.inputs]
+            sizable = bool(other_sizes(graph).graphs)
+            # The sizes of images are arguments, where they can be others.
+            return sizable, tuple((len(shape), shape[:1]) if sizable else shape for shape in shapes)
+
+        return super().shares_model(graphs) and len(set(map(ends, graphs))) == 1
+
+
+def emit_family(members: Sequence[Member], *, exact_training: bool = False) -> str:
+    """The Keras source of all models of a file, each with its probes."""
+    for graph, _ in members:
+        _check_names(graph)
+        _check_results(graph)
+    first = members[0][0]
+    dialect = KerasDialect(first, EXACT_EMITTERS if exact_training else EMITTERS)
+    with held_to(first, "keras"):
+        planned = plan_family(members, dialect)
+        source = _File(planned).text()
+
+        def options(node: Node) -> list[Emission]:
+            return dialect.forms(planned.twins.get(id(node), node))
+
+        for graph, probes in members:
+            entry, carried = planned.entry(graph)
+            for one, arguments in told_apart(graph, probes, carried):
+                replay(source, one, options, arguments, entry=entry)
+    return source
 
 
 def emit(graph: Graph, probes: Sequence[Graph], *, exact_training: bool = False) -> str:
@@ -117,10 +153,10 @@ def _longest_chain(graph: Graph) -> int:
     return max(depths.values(), default=0)
 
 
-def size_parameter(graph: Graph, name: str) -> str:
+def size_parameter(graph: Graph, name: str, taken: Container[str]) -> str:
     """What the model's function calls the size of an input: ``input_size``, or by its name among several."""
     word = "input_size" if len(graph.inputs) == 1 else f"{name}_size"
-    while word in graph.parameters:
+    while word in taken:
         word += "_"
     return word
 
@@ -141,7 +177,8 @@ class _File:
 
     def text(self) -> str:
         functions = self._functions()
-        self.helpers |= {name for routine in self.plan.routines for name in routine.helpers}
+        for routine in [*self.plan.routines, *(model.routine for model in self.plan.models)]:
+            self.helpers |= routine.helpers(self.plan.shown)
         repeated = [call for call, count in self.initialisers.items() if count > 1]
         if repeated:
             words = {word for lines in functions for line in lines for word in re.findall(r"\w+", line)}
@@ -149,9 +186,10 @@ class _File:
             functions = self._functions()
         needed = self._needed(functions)
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in needed] + functions
-        if self.plan.model.name in needed:
-            gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
-            raise UnsupportedLayer("keras", self.plan.graph.layers[0], gap, self.plan.graph.sources)
+        for model in self.plan.models:
+            if model.routine.name in needed:
+                gap = Unsupported(f"the file needs a definition named `{model.routine.name}` besides the model")
+                raise UnsupportedLayer("keras", model.graph.layers[0], gap, model.graph.sources)
         if self.constants:
             bodies.insert(0, definitions)
         code = "\n\n\n".join("\n".join(lines) for lines in bodies)
@@ -173,8 +211,12 @@ class _File:
         return writer.text() + code + "\n"
 
     def _functions(self) -> list[list[str]]:
-        blocks = [_Function(self, routine).lines() for routine in self.plan.routines]
-        return [*blocks, _Function(self, self.plan.model, model=True).lines()]
+        functions = [_Function(self, routine).lines() for routine in self.plan.routines]
+        for model in self.plan.models:
+            base = _Function(self, model.routine, model)
+            functions.append(base.lines())
+            functions += [base.derived(derived) for derived in model.derived]
+        return functions
 
     def initialiser(self, text: str) -> str:
         """An argument, by the name of the constant where it is one."""
@@ -198,7 +240,7 @@ class _File:
 class _Function:
     """One function of the file."""
 
-    def __init__(self, file: _File, routine: Routine, *, model: bool = False) -> None:
+    def __init__(self, file: _File, routine: Routine, model: Model | None = None) -> None:
         self.file = file
         self.routine = routine
         self.model = model
@@ -209,8 +251,8 @@ class _Function:
             self.body.line(f"{target} = {source}")
         self.run(self.routine.body, "")
         writer = Writer()
-        if self.model:
-            self._model(writer)
+        if self.model is not None:
+            self._model(writer, self.model)
         else:
             self._block(writer)
         return writer.lines
@@ -239,29 +281,28 @@ class _Function:
             self.body.line(f"return {', '.join(outputs)}")
 
     def _docstring(self) -> str:
-        own = [use for graph, use in self.routine.uses if graph == 0]
-        if not own:
+        used = self.file.plan.first_use(self.routine)
+        if used is None:
             return self.routine.described("Not used with this network's numbers.")
-        first = own[0]
-        values = self.file.plan.graph.values
-        shapes = (
-            f"{', '.join(show(values[v]) for v in first.inputs)} -> {', '.join(show(values[v]) for v in first.outputs)}"
-        )
-        used = f"at `{first.path}`, the first of {len(own)} uses" if len(own) > 1 else f"at `{first.path}`"
-        return self.routine.described(f"{shapes} {used}.")
+        graph, first, where = used
+        shapes = (", ".join(show(graph.values[v]) for v in ports) for ports in (first.inputs, first.outputs))
+        return self.routine.described(f"{' -> '.join(shapes)} {where}.")
 
-    def _model(self, writer: Writer) -> None:
-        graph = self.file.plan.graph
+    def _model(self, writer: Writer, model: Model) -> None:
+        graph = model.graph
         name = self.routine.name
-        sizes_of = self._input_sizes()
+        sizes_of = self._input_sizes(graph)
         parts: list[Part] = [*self._parameters()]
-        if sizes_of:
+        if sizes_of or model.derived:
             parts.append("*")
-        parts += [f"{word}: tuple[{', '.join(['int'] * len(sizes))}] = {sizes}" for word, sizes in sizes_of.values()]
+        parts += _sizes_declared(sizes_of)
+        if model.derived:
+            parts.append(f'name: str = "{name}"')
         writer.put(f"def {name}", Bracket("(", parts), " -> keras.Model:")
         shapes = ", ".join(show(graph.values[port.value]) for port in graph.inputs)
         results = ", ".join(show(graph.values[port.value]) for port in graph.outputs)
-        writer.lines += docstring(f"{graph.name}: {shapes} -> {results}.", 1)
+        words = family_docstring(model, show) if model.derived else f"{graph.name}: {shapes} -> {results}."
+        writer.lines += docstring(words, 1)
         writer.indent = 1
         for variable, port in zip(self.routine.inputs, graph.inputs, strict=True):
             shape = graph.values[port.value]
@@ -275,20 +316,33 @@ class _Function:
         writer.lines += self.body.lines
         inputs = _one_or_list(self.routine.inputs)
         outputs = _one_or_list(self.routine.outputs)
-        longest = _longest_chain(graph)
+        longest = max(map(_longest_chain, [graph, *(derived.graph for derived in model.derived)]))
         if longest > MOST_CALLS:
             writer.line("# Keras follows the layers back by recursion, a call for each.")
             writer.line(f"sys.setrecursionlimit(max(sys.getrecursionlimit(), {1000 * ceil(longest / 500)}))")
-        writer.put("return keras.Model", Bracket("(", [inputs, outputs, f'name="{name}"']))
+        own = "name=name" if model.derived else f'name="{name}"'
+        writer.put("return keras.Model", Bracket("(", [inputs, outputs, own]))
 
-    def _input_sizes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+    def derived(self, derived: Derived) -> list[str]:
+        """The function that makes a derived model."""
+        writer = Writer()
+        sizes_of = self._input_sizes(derived.graph)
+        own: list[Part] = [*derived.parameters, *(["*"] if sizes_of else []), *_sizes_declared(sizes_of)]
+        writer.put(f"def {derived.name}", Bracket("(", own), " -> keras.Model:")
+        writer.lines += docstring(numbers(derived.graph), 1)
+        writer.indent = 1
+        given = [*derived.arguments, *((word, word) for word, _ in sizes_of.values()), ("name", f'"{derived.name}"')]
+        writer.put(f"return {self.routine.name}", Bracket("(", arguments(given)))
+        return writer.lines
+
+    def _input_sizes(self, graph: Graph) -> dict[str, tuple[str, tuple[int, ...]]]:
         """The parameters that take the sizes of the inputs, where the network can have others, with their defaults."""
-        graph = self.file.plan.graph
         if not other_sizes(graph).graphs:
             return {}
         sized = {port.name: graph.shape(port.value)[1:] for port in graph.inputs if len(graph.shape(port.value)) > 1}
+        taken = {*graph.parameters, *(parameter.name for parameter in self.routine.parameters)}
         return {
-            name: (size_parameter(graph, name), tuple(size for size in sizes if isinstance(size, int)))
+            name: (size_parameter(graph, name, taken), tuple(size for size in sizes if isinstance(size, int)))
             for name, sizes in sized.items()
         }
 
@@ -382,16 +436,17 @@ class _Function:
         assert step.routine is not None
         parts: list[Part] = [*step.inputs]
         required = {parameter.name for parameter in step.routine.parameters if parameter.default is REQUIRED}
-        parts += [text if parameter in required else f"{parameter}={text}" for parameter, text in step.arguments]
+        by_place = {"", *(required if not step.given else ())}
+        parts += [text if parameter in by_place else f"{parameter}={text}" for parameter, text in step.arguments]
         targets = f"{', '.join(step.outputs)} = " if step.used else ""
-        self.body.put(targets, Bracket(f"{step.routine.name}(", [*parts, name]), comment=comment)
+        self.body.put(targets, Bracket(f"{step.given or step.routine.name}(", [*parts, name]), comment=comment)
 
     def _statement(self, targets: str, layer: Bracket, argument: str, comment: str) -> None:
         self.body.put(f"{targets} = " if targets else "", layer, f"({argument})", comment=comment)
 
     def _name(self, label: str, pattern: bool, prefix: str) -> str:
         whole = layer_name(f"{prefix}{label}")
-        if not self.model:
+        if self.model is None:
             return f'name=f"{{name}}_{whole}"'
         return f'name=f"{whole}"' if pattern or "{" in prefix else f'name="{whole}"'
 
@@ -438,6 +493,11 @@ def _run_length(steps: Sequence[Step], position: int) -> int:
             break
         length += 1
     return length
+
+
+def _sizes_declared(sizes_of: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[str]:
+    """The declarations of the parameters that take the sizes of inputs."""
+    return [f"{word}: tuple[{', '.join(['int'] * len(sizes))}] = {sizes}" for word, sizes in sizes_of.values()]
 
 
 def _one_or_list(names: Sequence[str]) -> str:

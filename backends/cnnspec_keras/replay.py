@@ -93,12 +93,17 @@ class _Keras:
         return (None, *size[1:], size[0])
 
 
-def replay(source: str, graph: Graph, options: Options, arguments: Mapping[str, Any]) -> None:
-    """Run generated Keras code on symbols; raises `Deviation` where it is not what the graph says."""
+def replay(
+    source: str, graph: Graph, options: Options, arguments: Mapping[str, Any], *, entry: str | None = None
+) -> None:
+    """Run generated Keras code on symbols; raises `Deviation` where it is not what the graph says.
+
+    ``entry`` makes the model of these arguments: the function of its name, unless that is told.
+    """
     stand_in = _Keras(graph)
     world = stand_in.world
     namespace = execute(source, stand_in.modules, stand_in.helpers, HELPERS)
-    if namespace[function_name(graph.name)](**arguments) is not stand_in.model or stand_in.model is None:
+    if namespace[entry or function_name(graph.name)](**arguments) is not stand_in.model or stand_in.model is None:
         raise Deviation("the function returns no model")
     world.frozen = True
     evaluation = {**namespace, **stand_in.helpers}

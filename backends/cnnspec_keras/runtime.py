@@ -67,7 +67,9 @@ class KerasRuntime(Runtime):
             exec(compile(source, name, "exec"), namespace)
             build = namespace[function_name(graph.name)]
             taken = inspect.signature(build).parameters
-            sizes = {size_parameter(graph, port.name): graph.shape(port.value)[1:] for port in graph.inputs}
+            sizes = {
+                size_parameter(graph, port.name, graph.parameters): graph.shape(port.value)[1:] for port in graph.inputs
+            }
             return build(**{name: value for name, value in {**graph.parameters, **sizes}.items() if name in taken})
 
     @override

@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from keyword import iskeyword
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
 from cnnspec.backend import UnsupportedLayer, held_to
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
+from cnnspec.codegen.family import Member, plan_family, told_apart
 from cnnspec.codegen.functions import FUNCTIONS
-from cnnspec.codegen.header import header
+from cnnspec.codegen.header import family_docstring, header, numbers
 from cnnspec.codegen.layout import (
     Bracket,
     Comprehension,
@@ -36,7 +37,7 @@ from cnnspec.codegen.layout import (
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece, chain
 from cnnspec.codegen.plan import plan
-from cnnspec.codegen.program import Plan, Routine, Step, stated_defaults
+from cnnspec.codegen.program import Derived, Model, Plan, Routine, Step, stated_defaults
 from cnnspec.codegen.translation import Translated, negated
 from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
@@ -182,6 +183,10 @@ class TorchDialect(Dialect):
         return safe(definition)
 
     @override
+    def made_by(self, name: str) -> str:
+        return name
+
+    @override
     def model_name(self, name: str) -> str:
         return safe(name)
 
@@ -207,6 +212,33 @@ class TorchDialect(Dialect):
             return False
         place = Place(node, (graph.values[node.inputs[0]],), (graph.values[node.outputs[0]],))
         return all(stage.module is not None for stage in self.describe([place])[0].stages)
+
+    @override
+    def shares_model(self, graphs: Sequence[Graph]) -> bool:
+        first, *others = map(initial_values, graphs)
+        # Statements that name a weight are about one graph.
+        return super().shares_model(graphs) and not first[1] and all(one == first for one in others)
+
+
+def emit_family(members: Sequence[Member]) -> str:
+    """The PyTorch source of all models of a file, each with its probes."""
+    for graph, _ in members:
+        _check_labels(graph, graph.root, graph.root.body)
+    first = members[0][0]
+    dialect = TorchDialect(first)
+    with held_to(first, "torch"):
+        planned = plan_family(members, dialect)
+        source = _File(planned).text()
+
+        def options(node: Node) -> list[Emission]:
+            return dialect.forms(planned.twins.get(id(node), node))
+
+        for graph, probes in members:
+            entry, carried = planned.entry(graph)
+            for one, arguments in told_apart(graph, probes, carried):
+                for training in {False, any(port.auxiliary for port in graph.outputs)}:
+                    replay(source, one, options, arguments, training=training, entry=entry)
+    return source
 
 
 def emit(graph: Graph, probes: Sequence[Graph]) -> str:
@@ -246,14 +278,19 @@ class _File:
 
     def text(self) -> str:
         definitions = [_Class(self, routine).lines() for routine in self.plan.routines]
-        self.helpers |= {name for routine in self.plan.routines for name in routine.helpers}
-        definitions.append(_Class(self, self.plan.model, model=True).lines())
+        models = [(model.routine, model) for model in self.plan.models]
+        for routine in [*self.plan.routines, *(routine for routine, _ in models)]:
+            self.helpers |= routine.helpers(self.plan.shown)
+        for routine, model in models:
+            definitions.append(_Class(self, routine, model).lines())
+            definitions += [_derived(derived, routine.name) for derived in model.derived]
         self.helpers |= {name for name in FUNCTIONS if any(f"{name}(" in line for one in definitions for line in one)}
         self.helpers |= {name for name in HELPERS for user in self.helpers if f" {name}(" in HELPERS.get(user, "")}
         bodies = [HELPERS[name].rstrip("\n").split("\n") for name in HELPERS if name in self.helpers] + definitions
-        if self.plan.model.name in self.helpers:
-            gap = Unsupported(f"the file needs a definition named `{self.plan.model.name}` besides the model")
-            raise UnsupportedLayer("torch", self.plan.graph.layers[0], gap, self.plan.graph.sources)
+        for routine, model in models:
+            if routine.name in self.helpers:
+                gap = Unsupported(f"the file needs a definition named `{routine.name}` besides the model")
+                raise UnsupportedLayer("torch", model.graph.layers[0], gap, model.graph.sources)
         code = "\n\n\n".join("\n".join(lines) for lines in bodies)
         writer = Writer()
         writer.lines += docstring(header(self.plan, show, "channels x height x width"), 0)
@@ -276,10 +313,20 @@ class _File:
         return writer.text() + code + "\n"
 
 
+def _derived(derived: Derived, base: str) -> list[str]:
+    """The function that makes a derived model."""
+    writer = Writer()
+    writer.put(f"def {derived.name}", Bracket("(", [*derived.parameters]), f" -> {base}:")
+    writer.lines += docstring(numbers(derived.graph), 1)
+    writer.indent = 1
+    writer.put(f"return {base}", Bracket("(", arguments(derived.arguments)))
+    return writer.lines
+
+
 class _Class:
     """One class of the file."""
 
-    def __init__(self, file: _File, routine: Routine, *, model: bool = False) -> None:
+    def __init__(self, file: _File, routine: Routine, model: Model | None = None) -> None:
         self.file = file
         self.routine = routine
         self.model = model
@@ -292,6 +339,8 @@ class _Class:
         self.stored: dict[str, str] = {}
         self.lists: list[str] = []
         """The variables of the sequences that are being built."""
+        self.annotated: dict[str, str] = {}
+        """The types of such variables of the constructor as have had theirs said."""
         self.prepared: dict[int, str] = {}
         """Sequences that were built in a variable, by the identity of their step."""
 
@@ -311,13 +360,16 @@ class _Class:
         writer.put("def __init__", Bracket("(", list(parameters)), " -> None:")
         writer.indent = 2
         writer.line("super().__init__()")
-        stored = dict(self.stored)
+        code = "\n".join([*self.init.lines, *self.forward.lines])
+        # What a loop of `forward` that counts its turns, or is written out, does not read after all.
+        stored = {name: text for name, text in self.stored.items() if re.search(rf"\bself\.{name}\b", code)}
         definitions = dict(self.routine.locals)
+        told = [self.routine.told_channels] if self.routine.told_channels else []
         for name, text in reversed(self.routine.locals):
             either = "|".join(name.split(", "))
             uses = sum(
                 len(re.findall(rf"\b(?:{either})\b", line))
-                for line in [*self.init.lines, *stored.values(), *definitions.values()]
+                for line in [*self.init.lines, *stored.values(), *definitions.values(), *told]
             )
             if uses == 1 and stored.get(name) == name:
                 # A name that only `forward` needs is stored without a detour.
@@ -331,8 +383,10 @@ class _Class:
         for attribute, text in stored.items():
             writer.put(f"self.{attribute} = ", parsed(text))
         writer.lines += self.init.lines
-        if self.model:
-            self._initialise(writer)
+        if self.routine.told_channels:
+            writer.put("self.out_channels = ", parsed(self.routine.told_channels))
+        if self.model is not None:
+            self._initialise(writer, self.model.graph)
         writer.blank()
         writer.indent = 1
         inputs = ["self", *(f"{name}: Tensor" for name in self.routine.inputs)]
@@ -340,21 +394,21 @@ class _Class:
         return writer.lines + self.forward.lines
 
     def _docstring(self) -> str:
-        if self.model:
-            graph = self.file.plan.graph
+        if self.model is not None and self.model.derived:
+            return family_docstring(self.model, show)
+        if self.model is not None:
+            graph = self.model.graph
             shapes = ", ".join(show(graph.values[p.value]) for p in graph.inputs)
             results = ", ".join(show(graph.values[p.value]) for p in graph.outputs if not p.auxiliary)
             return f"{graph.name}: {shapes} -> {results}."
-        count = sum(graph == 0 for graph, _ in self.routine.uses)
-        if not count:
+        used = self.file.plan.first_use(self.routine)
+        if used is None:
             return self.routine.described("Not used with this network's numbers.")
-        first = next(piece.path for graph, piece in self.routine.uses if graph == 0)
-        used = f"at `{first}`" if count == 1 else f"at `{first}`, the first of {count} uses"
-        return self.routine.described(f"{self.routine.example} {used}.")
+        return self.routine.described(f"{self.routine.example} {used[2]}.")
 
     def _result_type(self) -> str:
-        if self.model:
-            main, auxiliary = self._ports()
+        if self.model is not None:
+            main, auxiliary = self._ports(self.model)
             if auxiliary:
                 return "Tensor | tuple[Tensor, ...]"
             count = len(main)
@@ -362,13 +416,13 @@ class _Class:
             count = len(self.routine.outputs)
         return "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count)}]"
 
-    def _ports(self) -> tuple[list[str], list[str]]:
-        ports = self.file.plan.graph.outputs
+    def _ports(self, model: Model) -> tuple[list[str], list[str]]:
+        ports = model.graph.outputs
         named = list(zip(ports, self.routine.outputs, strict=True))
         return [n for p, n in named if not p.auxiliary], [n for p, n in named if p.auxiliary]
 
     def _return(self) -> None:
-        main, auxiliary = self._ports() if self.model else (self.routine.outputs, [])
+        main, auxiliary = self._ports(self.model) if self.model is not None else (self.routine.outputs, [])
         if auxiliary:
             if not _in_training(self.forward):
                 self.forward.line("if self.training:")
@@ -443,13 +497,15 @@ class _Class:
 
     def construct(self, step: Step) -> Part:
         """The expression that makes a step's module."""
+        if id(step) in self.prepared:
+            return self.prepared[id(step)]
+        if step.given:
+            return Bracket(f"{step.given}(", arguments([(name or None, text) for name, text in step.arguments]))
         if step.routine is not None:
             return Bracket(
                 f"{step.routine.name}(",
                 arguments([(self._by_place(step, i, n), t) for i, (n, t) in enumerate(step.arguments)]),
             )
-        if id(step) in self.prepared:
-            return self.prepared[id(step)]
         if step.bodies:
             return self._sequence(step.bodies[0])
         call = step.stages[-1].module
@@ -473,7 +529,7 @@ class _Class:
 
     def _sequence(self, steps: Sequence[Step]) -> Part:
         children = [(step, self._part(step)) for step in steps]
-        if all(self._numbered(step, position) for position, step in enumerate(steps)):
+        if self._all_numbered(steps):
             parts: list[Part] = []
             for part, count in _runs([part for _, part in children]):
                 if count < 3:
@@ -498,16 +554,28 @@ class _Class:
     def _key(step: Step) -> str:
         return f'f"{step.label}"' if step.label_is_pattern else f'"{step.label}"'
 
+    def _all_numbered(self, steps: Sequence[Step]) -> bool:
+        """Whether all parts of a sequence are named by their positions."""
+        known = len(list(itertools.takewhile(lambda step: step.kind == "apply", steps)))
+        return all(self._numbered(step, position if position <= known else None) for position, step in enumerate(steps))
+
     def _numbered(self, step: Step, position: int | None) -> bool:
         """Whether a part of a sequence is named by its position, as the first ones are where that is not given."""
         if step.kind == "apply":
             return not step.label or step.label == str(position)
+        if (
+            step.kind == "repeat"
+            and position == 0
+            and [inner.label for inner in step.bodies[0]] == [f"{{{step.targets}}}"]
+        ):
+            # The first parts, which count their turns from zero.
+            return re.fullmatch(r"range\([^,]*\)", step.iterable) is not None
         return all(self._numbered(inner, None) for body in step.bodies for inner in body)
 
     def _comprehension(self, step: Step) -> Part:
         (inner,) = step.bodies[0]
         part = self.construct(inner)
-        if inner.label:
+        if inner.label and not self._numbered(step, 0):
             part = Bracket("(", [self._key(inner), part])
         used = any(re.search(rf"\b{variable}\b", flat(part)) for variable in re.findall(r"\w+", step.targets))
         return Comprehension(part, f"for {step.targets if used else '_'} in {step.iterable}")
@@ -517,22 +585,30 @@ class _Class:
         return not all(map(self._is_part, steps))
 
     def _prepare(self, step: Step, writer: Writer, wish: str) -> None:
-        """Write the lines that must come before a sequence which depends on arguments."""
+        """Write the lines that must come before a step: a sequence which depends on arguments, or what has a name."""
+        if step.variable:
+            writer.put(f"{step.variable} = ", self.construct(step))
+            self.prepared[id(step)] = step.variable
+            return
         if not step.bodies or not self._dynamic(step.bodies[0]):
             return
-        variable = wish
-        while variable in self.lists:
-            variable += "_"
         steps = step.bodies[0]
+        numbered = self._all_numbered(steps)
+        type_ = "list[nn.Module]" if numbered else "OrderedDict[str, nn.Module]"
+        variable = wish
+        while variable in self.lists or self.annotated.get(variable, type_) != type_:
+            variable += "_"
+        declared = variable if variable in self.annotated else f"{variable}: {type_}"
+        self.annotated[variable] = type_
         self.lists.append(variable)
-        if not all(self._numbered(inner, position) for position, inner in enumerate(steps)):
-            writer.line(f"{variable}: OrderedDict[str, nn.Module] = OrderedDict()")
+        if not numbered:
+            writer.line(f"{declared} = OrderedDict()")
             self._enter(steps, writer)
             self.prepared[id(step)] = f"nn.Sequential({variable})"
         else:
             plain = next((position for position, inner in enumerate(steps) if not self._is_part(inner)), len(steps))
             parts = [self._part(inner) for inner in steps[:plain]]
-            writer.put(f"{variable}: list[nn.Module] = ", Bracket("[", parts, "]"))
+            writer.put(f"{declared} = ", Bracket("[", parts, "]"))
             self._extend(steps[plain:], writer)
             self.prepared[id(step)] = f"nn.Sequential(*{variable})"
         self.lists.pop()
@@ -566,7 +642,7 @@ class _Class:
     def _is_part(self, step: Step) -> bool:
         """Whether a step of a sequence is one expression."""
         if step.kind == "apply":
-            return not (step.bodies and self._dynamic(step.bodies[0]))
+            return not step.variable and not (step.bodies and self._dynamic(step.bodies[0]))
         if step.kind != "repeat" or step.carried:
             return False
         return len(step.bodies[0]) == 1 and self._is_only(step.bodies[0][0])
@@ -609,6 +685,7 @@ class _Class:
                 one.label.isidentifier()
                 and not one.label_is_pattern
                 and free
+                and not one.variable
                 and not (one.bodies and self._dynamic(one.bodies[0]))
             ):
                 return one
@@ -618,7 +695,12 @@ class _Class:
         only = self._only_module(step)
         if only is not None:
             module = only.stages[-1].module if only.stages else None
-            kind = only.routine.name if only.routine else module.makes if module else "nn.Sequential"
+            if only.given:
+                kind = "nn.Module"
+            elif only.routine:
+                kind = only.routine.name
+            else:
+                kind = module.makes if module else "nn.Sequential"
             writer.line(f"self.{only.label}: {kind} | None = None")
             writer.put("if ", parsed(step.test), ":")
             writer.indent += 1
@@ -681,12 +763,15 @@ class _Class:
     @staticmethod
     def _begin_turns(step: Step, writer: Writer) -> None:
         for name, first, _ in step.carried:
-            writer.line(f"{name} = {first}")
+            if first and first != name:
+                writer.line(f"{name} = {first}")
         writer.put(f"for {step.targets} in ", parsed(step.iterable), ":")
 
     @staticmethod
     def _end_turn(step: Step, writer: Writer) -> None:
         for name, _, then in step.carried:
+            if not then or then == name:
+                continue
             made: ast.expr = ast.parse(then, mode="eval").body
             added: list[str] = []
             while isinstance(made, ast.BinOp) and isinstance(made.op, ast.Add):
@@ -736,9 +821,13 @@ class _Class:
             if step.kind == "repeat":
                 inner = Writer(indent=writer.indent + 1)
                 self.run(step.bodies[0], inner)
-                targets, iterable = _counted(step.targets, step.iterable, inner.lines)
-                writer.put(f"for {targets} in ", parsed(iterable), ":")
-                writer.lines += inner.lines
+                targets, iterable, numbers = _counted(step.targets, step.iterable, inner.lines)
+                turns = _written_out(targets, numbers, inner.lines)
+                if turns:
+                    writer.take(line.removeprefix("    ") for line in turns)
+                else:
+                    writer.put(f"for {targets} in ", parsed(iterable), ":")
+                    writer.lines += inner.lines
                 position += 1
                 continue
             position = self._statement(steps, position, writer)
@@ -747,7 +836,7 @@ class _Class:
         """Print a step with the element-wise ones that follow it; the position after them."""
         step = steps[position]
         expression = self.expression(step, [Expr(name) for name in step.inputs])
-        training_only = self.model and step.auxiliary
+        training_only = self.model is not None and step.auxiliary
         indent = writer.indent + training_only
         while step.feeds_next and position + 1 < len(steps):
             following = steps[position + 1]
@@ -791,9 +880,9 @@ class _Class:
 
     # -- initialisation
 
-    def _initialise(self, writer: Writer) -> None:
+    def _initialise(self, writer: Writer, graph: Graph) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
-        rules, exceptions = initial_values(self.file.plan.graph)
+        rules, exceptions = initial_values(graph)
         groups = _together({kind: rule.starts for kind, rule in rules.items()})
         if groups:
             writer.line("for module in self.modules():")
@@ -953,20 +1042,67 @@ def _base(kind: str) -> str:
     return found[1] if found else ""
 
 
-def _counted(targets: str, iterable: str, lines: Sequence[str]) -> tuple[str, str]:
-    """What a loop runs over where its body reads its counter alone: not the table that the constructor has."""
+MOST_TURNS_WRITTEN_OUT = 8
+
+
+def _counted(targets: str, iterable: str, lines: Sequence[str]) -> tuple[str, str, list[int]]:
+    """What a loop runs over where its body reads its counter alone: not the table that the constructor has.
+
+    The third result is what the counter is in each turn, as far as no argument decides that.
+    """
     code = "\n".join(lines)
     counter, *others = re.findall(r"\w+", targets)
-    if not others or any(re.search(rf"\b{name}\b", code) for name in others):
-        return targets, iterable
-    try:
-        numbers = [item[0] for item in Translated(ast.parse(iterable, mode="eval").body).evaluate({})]
-    except NameError:
-        return targets, iterable
-    if not numbers or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        return targets, iterable
+    numbers = _numbers(ast.parse(iterable, mode="eval").body, bool(others))
+    if not numbers or any(re.search(rf"\b{name}\b", code) for name in others):
+        return targets, iterable, []
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        return targets, iterable, []
     ends = (numbers[0], numbers[0] + len(numbers)) if numbers[0] else (len(numbers),)
-    return counter, f"range({', '.join(map(str, ends))})"
+    return counter, f"range({', '.join(map(str, ends))})", numbers
+
+
+def _numbers(iterable: ast.expr, several: bool) -> list[int]:
+    """The first part of each item, if that is a number which no argument decides.
+
+    The lists in a ``zip`` are of one length.
+    """
+    if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and several:
+        if iterable.func.id == "zip":
+            return _numbers(iterable.args[0], False)
+        inner = iterable.args[0]
+        if iterable.func.id == "enumerate" and isinstance(inner, ast.Call) and not iterable.keywords:
+            alike = inner.args if isinstance(inner.func, ast.Name) and inner.func.id == "zip" else [inner]
+            lengths = [len(known) for one in alike if (known := _known(one)) is not None]
+            start = _known(iterable.args[1]) if len(iterable.args) > 1 else 0
+            return list(range(start, start + lengths[0])) if lengths and type(start) is int else []
+    known = _known(iterable)
+    numbers = [item[0] if several else item for item in known] if known is not None else []
+    return numbers if all(type(number) is int for number in numbers) else []
+
+
+def _known(e: ast.expr) -> Any:
+    """What an expression is that no argument decides; else None."""
+    try:
+        found = Translated(e).evaluate({})
+    except NameError:
+        return None
+    return list(found) if isinstance(found, Iterable) and not isinstance(found, str) else found
+
+
+def _written_out(counter: str, numbers: Sequence[int], lines: Sequence[str]) -> list[str]:
+    """The turns of a loop one by one, if all that they need their number for is the name of a layer."""
+    if len(numbers) > MOST_TURNS_WRITTEN_OUT or not numbers:
+        return []
+    field = f"{{{counter}}}"
+    named = re.compile(rf'getattr\(self, f"((?:\w|{re.escape(field)})+)"\)')
+    if not any(map(named.search, lines)):
+        return []
+
+    def at(number: int, line: str) -> str:
+        return named.sub(lambda match: f"self.{match[1].replace(field, str(number))}", line)
+
+    turns = [at(number, line) for number in numbers for line in lines]
+    return turns if not any(re.search(rf"\b{counter}\b", line) for line in turns) else []
 
 
 def _in_training(writer: Writer) -> bool:

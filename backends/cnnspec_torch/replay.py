@@ -192,12 +192,23 @@ class _Torch:
         return record
 
 
-def replay(source: str, graph: Graph, options: Options, arguments: Mapping[str, Any], *, training: bool) -> None:
-    """Run generated PyTorch code on symbols; raises `Deviation` where it is not what the graph says."""
+def replay(
+    source: str,
+    graph: Graph,
+    options: Options,
+    arguments: Mapping[str, Any],
+    *,
+    training: bool,
+    entry: str | None = None,
+) -> None:
+    """Run generated PyTorch code on symbols; raises `Deviation` where it is not what the graph says.
+
+    ``entry`` makes the model of these arguments: its class, unless that is told.
+    """
     stand_in = _Torch()
     world = stand_in.world
     namespace = execute(source, stand_in.modules, stand_in.helpers, HELPERS)
-    model = namespace[safe(graph.name)](**arguments)
+    model = namespace[entry or safe(graph.name)](**arguments)
     leaves = {path: leaf for path, leaf in _walk(model) if isinstance(leaf, Leaf)}
     if len({id(leaf) for leaf in leaves.values()}) < len(leaves):
         raise Deviation("one module under two paths")

@@ -45,7 +45,7 @@ class Slot:
     makers: dict[int, Maker] = field(default_factory=dict)
     """Where uses have layers of other kinds here, or one that a parameter is: what makes each, or is each."""
     parameter: str = ""
-    """The parameter of the spec's block whose layer this is."""
+    """The parameter of the spec's block whose layer or block this is."""
     placed: dict[int, tuple[Argument, ...]] = field(default_factory=dict)
     """What the maker is given here: the arguments that depend on what comes in."""
     nameless: bool = False
@@ -104,6 +104,8 @@ class Aligner:
         self.surroundings = list(map(Surroundings, graphs))
         self.dialect = dialect
         self.is_routine = is_routine
+        self.base: tree.Definition | None = None
+        """The model that others derive from, while its definition is planned."""
         self.takes: dict[bool, set[str]] = {}
         """The parameters whose layers are told the channels that come in, and those that are not."""
 
@@ -129,6 +131,7 @@ class Aligner:
                     if not whole:
                         raise Differ("a block that not every use has")
                     some = next(iter(slot.pieces.values()))
+                    slot.parameter = self.given_block([piece.scope for piece in slot.pieces.values()], self.base)
                     if not self.is_routine(some):
                         inner = Body(
                             list(body.contexts), dict(body.graph), outer=body, parent={c: c for c in body.contexts}
@@ -283,14 +286,21 @@ class Aligner:
 
     def _parameter(self, places: Sequence[Place]) -> str:
         """The parameter of a block that is applied in all these places, if there is one."""
-        found = set()
-        for place in places:
-            e = self.source.applied(place.node.span)
-            definition = self.source.around(place.node.span)
-            if not isinstance(e, tree.Name) or definition is None or e.text not in self.source.parameters(definition):
-                return ""
-            found.add(e.text)
+        found = {self._parameter_applied(self.source.applied(place.node.span), self.base) for place in places}
         return found.pop() if len(found) == 1 else ""
+
+    def _parameter_applied(self, e: tree.Expression | None, base: tree.Definition | None) -> str:
+        """The parameter of the definition around it that an expression is, if it is one."""
+        definition = self.source.around(e.span) if e is not None else None
+        if not isinstance(e, tree.Name) or definition is None:
+            return ""
+        return e.text if e.text in self.source.parameters(definition, base) else ""
+
+    def given_block(self, uses: Iterable[Scope | None], base: tree.Definition | None) -> str:
+        """The parameter of a definition whose block is applied in a place, if there is one."""
+        spans = {use.span for use in uses if use is not None and use.definition}
+        e = self.source.applied(spans.pop()) if len(spans) == 1 else None
+        return self._parameter_applied(e.function if isinstance(e, tree.Call) else e, base)
 
     def _placed(self, construct: Construct, place: Place) -> int:
         """How many arguments by place depend on what comes in: the last ones, or none."""
@@ -387,13 +397,14 @@ def _place(piece: Piece) -> Span:
 
 
 def _with_alternatives(slots: Iterable[Slot]) -> list[Slot]:
-    """The parts, where layers of several kinds at one place of the spec, each in other uses, are one part."""
+    """The parts, where several layers, or blocks, at one place of the spec, each in other uses, are one part."""
     found: list[Slot] = []
     for slot in slots:
         last = found[-1] if found else None
         if (
             last is not None
-            and last.kind == slot.kind == "node"
+            and last.kind == slot.kind
+            and (slot.kind == "node" or (slot.kind == "scope" and last.key[2] and slot.key[2]))
             and (last.key[1], last.key[3:]) == (slot.key[1], slot.key[3:])
             and not last.pieces.keys() & slot.pieces.keys()
         ):
@@ -418,10 +429,11 @@ def skeleton(label: str) -> tuple[str, ...]:
     return tuple(re.split(r"\d+", label))
 
 
-def loops_to_unroll(graphs: Sequence[Graph], source: Source) -> set[object]:
+def loops_to_unroll(graphs: Sequence[Graph], source: Source, *, family: bool = False) -> set[object]:
     """Loops of few turns, or with dotted labels of several roots, are written out; not those that an argument decides.
 
-    In the model itself any dotted labels suffice: its containers each get a line.
+    In the model itself any dotted labels suffice: its containers each get a line.  In a family of models such loops
+    stay, and those that an argument of their base decides.
     """
     counts: dict[object, set[int]] = {}
     roots: dict[object, set[str]] = {}
@@ -448,4 +460,5 @@ def loops_to_unroll(graphs: Sequence[Graph], source: Source) -> set[object]:
         visit(graph.root, (), graph is graphs[0])
     dotted |= {loop for loop, heads in roots.items() if len(heads) > 1}
     few = {loop for loop, seen in counts.items() if len(seen) == 1 and max(seen) <= 3}
-    return dotted | {loop for loop in few if not (isinstance(loop, Span) and source.varies(loop))}
+    few = {loop for loop in few if not (isinstance(loop, Span) and source.varies(loop, models=family))}
+    return few if family else dotted | few

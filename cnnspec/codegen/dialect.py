@@ -30,6 +30,10 @@ class Dialect(ABC):
         """What a block's definition is called."""
 
     @abstractmethod
+    def made_by(self, name: str) -> str:
+        """The type of what the definition of a block makes."""
+
+    @abstractmethod
     def model_name(self, name: str) -> str:
         """What the definition of the model is called."""
 
@@ -49,6 +53,10 @@ class Dialect(ABC):
     def forms(self, node: Node) -> list[Emission]:
         """What a layer of the graph may be in the code: the forms that its uses could agree on."""
         return [emission for emission, _ in self.told.get(id(node), [])]
+
+    def shares_model(self, graphs: Sequence[Graph]) -> bool:
+        """Whether what a target says of a model besides its layers is the same for all of these."""
+        return len({tuple((port.name, port.auxiliary) for port in (*g.inputs, *g.outputs)) for g in graphs}) == 1
 
     @abstractmethod
     def emissions(self, places: Sequence[Place]) -> list[Emission]:

@@ -102,6 +102,8 @@ class Maker:
     helper: str | None
     given: bool = False
     """Whether the channels that come in are given to it where it makes the layer."""
+    makes: str = ""
+    """The definition of a block that it makes, if it is no layer."""
 
 
 @dataclass(frozen=True, slots=True)

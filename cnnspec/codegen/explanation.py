@@ -47,11 +47,14 @@ class Names:
         carried: Sequence[str] | None,
         source: Source,
         around: Sequence[Mapping[str, Plain]],
+        base: tree.Definition | None = None,
     ) -> None:
         """``channels`` are varying channels of inputs with wished names, ``carried`` is given for the model.
 
-        ``around`` has for each use of a group the names that its body sees of the body around it.
+        ``around`` has for each use of a group the names that its body sees of the body around it, and for each model
+        that derives from ``base`` the arguments that this has.  Then nothing is said that the spec's words do not say.
         """
+        self.base = base
         self.uses = uses
         self.source = source
         self.sized: set[str] = set()
@@ -103,6 +106,9 @@ class Names:
                 for name in carried:
                     own = self.parameter_names[name] = self.fresh(safe(name))
                     self.arguments[own] = {i: s.arguments[name] for i, s in enumerate(known)}
+                for name, values in self._plain(around):
+                    own = self.parameter_names[name] = self.fresh(safe(name))
+                    self.arguments[own] = values
             elif known[0].definition:
                 for name, values in self._plain([scope.arguments for scope in known]):
                     own = self.parameter_names[name] = self.fresh(safe(name))
@@ -271,7 +277,7 @@ class Names:
                 found = made.evaluate(self.environment(context, body, names))
             except (NameError, TypeError, ValueError, ArithmeticError, IndexError):
                 return False
-            if not _same(found, value):
+            if not same(found, value):
                 return False
         return True
 
@@ -327,7 +333,7 @@ class Names:
             if len(found) != len(some):
                 return None
             for one, known in zip(found, some, strict=True):
-                if any(not _same(one[name], value) for name, value in known.items()):
+                if any(not same(one[name], value) for name, value in known.items()):
                     return None
         return self.commit(made)
 
@@ -357,6 +363,8 @@ class Names:
 
     def given(self, values: Values) -> str | None:
         """The parameter that has these values, if there is one."""
+        if self.base is not None:
+            return None
         for name, has in self.candidates().items():
             if values and _equal(has, values):
                 return self._as_given(name, values)
@@ -374,6 +382,8 @@ class Names:
         for name, e in self.stand_ins.items():
             if e is not None and e == self.asked and _equal(self.used[name], values):
                 return name
+        if self.base is not None:
+            raise Differ("what the spec's words alone do not explain")
         if hint == POSITION and not self.model:
             counted = self._by_test(values) or self._after_options(values) or self._after_loop(values)
             if counted is not None:
@@ -405,12 +415,14 @@ class Names:
         """The parameter of the spec's block that takes a layer, with what it is in uses that apply it."""
         name = self.parameter_names.get(parameter)
         if name is None:
-            name = self.parameter_names[parameter] = self._new(values, parameter)
+            known = {one.name.text for one in self.base.parameters} if self.base is not None else set()
+            make = self._added if parameter in known else self._new
+            name = self.parameter_names[parameter] = make(values, parameter)
             self.layers[name] = dict(values)
-        known = self.layers[name]
-        if any(known.get(i, maker) != maker for i, maker in values.items()):
+        applied = self.layers[name]
+        if any(applied.get(i, maker) != maker for i, maker in values.items()):
             raise Differ("a layer that is made in several ways in one use")
-        known |= values
+        applied |= values
         self.used[name] |= values
         return name
 
@@ -485,6 +497,9 @@ class Names:
     def _new(self, values: Values, hint: str) -> str:
         if self.model:
             raise Differ("a model takes only its own parameters")
+        return self._added(values, hint)
+
+    def _added(self, values: Values, hint: str) -> str:
         name = self.fresh(safe(hint))
         self.stand_ins[name] = self.asked
         (common, _), *_ = Counter(values.values()).most_common(1)
@@ -698,7 +713,8 @@ def _turns(expression: ast.expr, names: Names) -> bool:
     return any(isinstance(part, ast.Name) and part.id in variables for part in ast.walk(expression))
 
 
-def _same(found: Any, value: Any) -> bool:
+def same(found: Any, value: Any) -> bool:
+    """Whether what an expression gives is a value of the graph, where lists are tuples."""
     if isinstance(found, list):
         found = tuple(found)
     if isinstance(value, Sizes):

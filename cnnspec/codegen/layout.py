@@ -144,6 +144,11 @@ class Writer:
         self.put("return ", part, after, comment)
         return True
 
+    def take(self, lines: Iterable[str]) -> None:
+        """Add lines that are written already."""
+        self.lines += lines
+        self._last = None
+
     def blank(self, count: int = 1) -> None:
         self.lines += [""] * count
 

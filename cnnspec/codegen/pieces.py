@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -140,18 +141,17 @@ def produced(piece: Piece) -> list[int]:
 def gather(body: list[Piece], results: tuple[int, ...], home: Span) -> list[Piece]:
     """Put neighbours whose labels share a first part (``layer1.0``, ``layer1.1``) into a container of that name.
 
-    Loops and branches go along where all labels in them share it too; nothing else in the body may have it.  ``home``
-    is the place of the block or group.
+    Loops and branches go along where all labels in them share it too; nothing else in the body may have it.  A turn of
+    a loop may have containers of its own.  ``home`` is the place of the block or group.
     """
     everywhere: Counter[str] = Counter(head for piece in body for head in _heads(piece))
-    return _gathered(body, results, everywhere, home)
+    reads = Counter(results)
+    reads.update(value for piece in body for value in _read(piece))
+    return _gathered(body, reads, everywhere, home)
 
 
-def _gathered(body: list[Piece], results: tuple[int, ...], everywhere: Counter[str], home: Span) -> list[Piece]:
-    uses: dict[int, int] = dict.fromkeys(results, 1)
-    for piece in body:
-        for value in used(piece):
-            uses[value] = uses.get(value, 0) + 1
+def _gathered(body: list[Piece], reads: Counter[int], everywhere: Counter[str], home: Span) -> list[Piece]:
+    """Gather in a body of which each value is read, and each first part of a label is met, so many times in all."""
     found: list[Piece] = []
     position = 0
     while position < len(body):
@@ -162,15 +162,59 @@ def _gathered(body: list[Piece], results: tuple[int, ...], everywhere: Counter[s
             end += 1
         run = body[position:end]
         whole = run and sum(len(_heads(piece)) for piece in run) == everywhere[head] and all(map(_dotted, run))
-        container = _container(head, run, uses, home) if whole else None
+        container = _container(head, run, reads, home) if whole else None
         if container is None:
             run = body[position : max(end, position + 1)]
             for piece in run:
                 if piece.kind == "branch":
-                    piece.body = _gathered(piece.body, tuple(produced(piece)), everywhere, home)
+                    piece.body = _gathered(piece.body, reads, everywhere, home)
+                piece.turns = [_gathered_turn(turn, reads, everywhere, home) for turn in piece.turns]
         found += [container] if container else run
         position += len(run)
     return found
+
+
+def _gathered_turn(turn: list[Piece], reads: Counter[int], everywhere: Counter[str], home: Span) -> list[Piece]:
+    """Gather in a turn of a loop: what differs from turn to turn in its name is the same part all the same."""
+    found = _gathered(turn, reads, everywhere, home)
+    for piece in found:
+        if piece.key[0] == "container":
+            piece.key = ("container", _place_of(piece), home)
+    return found
+
+
+def _place_of(piece: Piece) -> object:
+    """Where the spec has the first layer or block of a part."""
+    first = _first(piece)
+    return first.key[1] if first.scope is not None or first.node is not None else _place_of(first.body[0])
+
+
+def _read(piece: Piece) -> Iterator[int]:
+    """The values that the layers and scopes in a part take, each as often as it is taken."""
+    if piece.kind in ("node", "scope"):
+        yield from piece.inputs
+        return
+    for body in [piece.body] if piece.kind == "branch" else piece.turns:
+        for part in body:
+            yield from _read(part)
+
+
+def scattered(piece: Piece) -> Iterator[object]:
+    """The places of loops, inside others first, of which the labels have dots and several first parts."""
+    for part in itertools.chain(piece.body, *piece.turns):
+        yield from scattered(part)
+    if piece.kind == "loop":
+        heads = {head for turn in piece.turns for part in turn for head in _dotted_heads(part)}
+        if len(heads) > 1:
+            yield piece.key[1]
+
+
+def _dotted_heads(piece: Piece) -> list[str]:
+    """The first parts of the labels with dots in a part of a body."""
+    if piece.kind in ("node", "scope"):
+        return [piece.label.partition(".")[0]] if "." in piece.label else []
+    bodies = [piece.body] if piece.kind == "branch" else piece.turns
+    return [head for body in bodies for part in body for head in _dotted_heads(part)]
 
 
 def _heads(piece: Piece) -> list[str]:
@@ -204,15 +248,15 @@ def _first(piece: Piece) -> Piece:
     return next(_first(part) for body in ([piece.body] if piece.kind == "branch" else piece.turns) for part in body)
 
 
-def _container(head: str, run: list[Piece], uses: dict[int, int], home: Span) -> Piece | None:
+def _container(head: str, run: list[Piece], reads: Counter[int], home: Span) -> Piece | None:
     """The run as one scope, if it is a chain of which only the end is seen from outside."""
     first = _first(run[0])
     if len(first.inputs) != 1:
         return None
     made = [value for piece in run for value in produced(piece)]
-    inner = Counter(value for piece in run for value in used(piece))
+    inner = Counter(value for piece in run for value in _read(piece))
     last = _chained(run, first.inputs[0], lambda node: True)
-    if last is None or any(inner[value] != 1 or uses.get(value, 0) != 1 for value in made if value != last):
+    if last is None or any(inner[value] != 1 or reads[value] != 1 for value in made if value != last):
         return None
     if any(made.count(value) != 1 for value in made) or last not in made:
         return None

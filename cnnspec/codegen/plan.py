@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 from cnnspec.codegen.alignment import Aligner, Body, Differ, Restart, Slot, loops_to_unroll, skeleton
@@ -26,9 +27,9 @@ from cnnspec.codegen.examples import drawn
 from cnnspec.codegen.explanation import Names, Values
 from cnnspec.codegen.naming import class_name, safe, unnumbered
 from cnnspec.codegen.pieces import Piece, pieces, produced, used
-from cnnspec.codegen.program import Call, Expression, Parameter, Plan, ResolvedStage, Routine, Step
+from cnnspec.codegen.program import Call, Expression, Model, Parameter, Plan, ResolvedStage, Routine, Step
 from cnnspec.codegen.resolution import Origins, outermost, resolve, resolve_call, resolve_formula, resolve_label
-from cnnspec.codegen.source import Source
+from cnnspec.codegen.source import Source, inside
 from cnnspec.codegen.translation import Constants, Translated, Untranslatable, negated, substituted, text
 from cnnspec.codegen.variables import Closed, Flow
 from cnnspec.diagnostics import Span
@@ -45,20 +46,15 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
     ``probes`` vary one parameter each; a parameter that changes nothing but what can be explained is carried.
     """
     draws = drawn(graph)
-    by_parameter: dict[str, list[Graph]] = {}
-    for probe in probes:
-        changed = [name for name, value in probe.parameters.items() if graph.parameters.get(name) != value]
-        if len(changed) == 1:
-            by_parameter.setdefault(changed[0], []).append(probe)
     carried: list[str] = []
     used: list[Graph] = [graph]
     best: Plan | None = None
-    for name, some in by_parameter.items():
+    for name, some in by_parameter(graph, probes).items():
         try:
             attempt = _plan([*used, *some], draws, [*carried, name], dialect)
         except Differ:
             continue
-        if not any(parameter.name == safe(name) for parameter in attempt.model.parameters):
+        if not any(parameter.name == safe(name) for parameter in attempt.models[0].routine.parameters):
             continue
         carried.append(name)
         used += some
@@ -66,12 +62,22 @@ def plan(graph: Graph, probes: Sequence[Graph], dialect: Dialect) -> Plan:
     return best or _plan(used, draws, carried, dialect)
 
 
+def by_parameter(graph: Graph, probes: Iterable[Graph]) -> dict[str, list[Graph]]:
+    """The probes of a graph in which one parameter alone is another, by its name."""
+    found: dict[str, list[Graph]] = {}
+    for probe in probes:
+        changed = [name for name, value in probe.parameters.items() if graph.parameters.get(name) != value]
+        if len(changed) == 1:
+            found.setdefault(changed[0], []).append(probe)
+    return found
+
+
 def _plan(graphs: list[Graph], draws: Sequence[Graph], carried: list[str], dialect: Dialect) -> Plan:
     unroll: set[object] = loops_to_unroll([*graphs, *draws], Source.of(graphs[0]))
     while True:
-        planner = _Planner(graphs, draws, carried, dialect, frozenset(unroll))
+        planner = Planner([graphs], draws, dialect, frozenset(unroll))
         try:
-            return planner.run()
+            return planner.run(carried)
         except Restart as restart:
             unroll.add(restart.loop)
 
@@ -101,6 +107,12 @@ class _Carry:
     last: dict[int, Translated | None] = field(default_factory=dict)
 
 
+def _of_base(scope: Scope | None, base: tree.Definition) -> dict[str, Plain]:
+    """The plain arguments that a derived model gives the one that it derives from."""
+    known = {**scope.names, **scope.arguments} if scope is not None else {}
+    return {one.name.text: known[one.name.text] for one in base.parameters if one.name.text in known}
+
+
 def _scopes(body: Iterable[Piece]) -> Iterator[Piece]:
     """The scopes in a body, those inside others too."""
     for piece in body:
@@ -120,25 +132,38 @@ def _everything(body: Body) -> Iterator[tuple[Slot, int, Piece]]:
                 yield slot, context, piece
 
 
-class _Planner:
+class Planner:
+    """Plans the definitions of a file, for models of one spec and what they use."""
+
     def __init__(
         self,
-        models: list[Graph],
+        models: Sequence[Sequence[Graph]],
         draws: Sequence[Graph],
-        carried: list[str],
         dialect: Dialect,
         unroll: frozenset[object],
     ) -> None:
-        self.graphs = graphs = [*models, *draws]
-        self.models = len(models)
-        self.source = Source.of(models[0])
+        """Each of the models is a graph with its probes; ``draws`` have other uses of their blocks."""
+        self.bases: set[str] = set()
+        """The models that are planned for those that derive from them."""
+        self.graphs = graphs = [*itertools.chain(*models), *draws]
+        self.models = sum(map(len, models))
+        ends = list(itertools.accumulate(map(len, models)))
+        self.members = [range(end - len(some), end) for end, some in zip(ends, models, strict=True)]
+        """The numbers of each model's graph and of its probes."""
+        self.shown = {member[0]: graphs[member[0]] for member in self.members}
+        self.source = Source.of(graphs[0])
+        self.base: tree.Definition | None = None
+        """The model that others derive from, while its definition is planned."""
         self.carries: list[_Carry] = []
         """Numbers that loops take from turn to turn."""
-        self.equal: set[tuple[int, str]] = set()
-        """The uses in probes that are as in the model itself."""
+        self.equal: dict[tuple[int, str], int] = {}
+        """The uses in probes and later models that are as in a graph before, with its number."""
+        self.twins: dict[int, Node] = {}
+        """The layers of the graphs before that those in such uses are as, by the identity of these."""
+        self.handed: set[str] = set()
+        """The blocks that are given to others as arguments."""
         self.around: dict[tuple[int, str], Scope] = {}
         """The use of a block that each group is in."""
-        self.carried = carried
         self.dialect = dialect
         self.unroll = unroll
         self.roots = [pieces(graph, unroll) for graph in graphs]
@@ -151,30 +176,54 @@ class _Planner:
         self.reserved: set[str] = set()
         self.aligner = Aligner(graphs, self.models, dialect, self.is_routine, self.source)
 
-    def run(self) -> Plan:
-        known = {piece.path: piece for piece in _scopes(self.roots[0].body)}
+    def run(self, carried: Sequence[str]) -> Plan:
+        """The plan of one model, of which these parameters stay arguments."""
+        self.prepare([self.dialect.model_name(self.graphs[0].name)])
+        model = self.model(self.members[0], carried)
+        return Plan(self.order, [model], self.shown, self.twins)
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Find every use of a block, and take these names for models."""
+        known: dict[str, list[tuple[int, Piece]]] = {}
         for number, root in enumerate(self.roots):
             assert root.scope is not None
-            self._collect(number, root.body, root.scope, known if 0 < number < self.models else {})
-        model_name = self.dialect.model_name(self.graphs[0].name)
-        self.names_taken = {model_name, *self.dialect.helpers}
+            self._collect(number, root.body, root.scope, known if number < self.models else {})
+            if number in self.shown:
+                for piece in _scopes(root.body):
+                    if (number, piece.path) not in self.equal:
+                        known.setdefault(piece.path, []).append((number, piece))
+        self.names_taken = {*names, *self.dialect.helpers}
         definitions = [uses[0][1] for uses in self.instances.values() if self.is_routine(uses[0][1])]
-        self.reserved = {model_name, *self.dialect.helpers, *map(self._wished_name, definitions)}
-        uses = list(enumerate(self.roots[: self.models]))
+        self.reserved = {*self.names_taken, *map(self._wished_name, definitions)}
+
+    def model(self, member: Sequence[int], carried: Sequence[str]) -> Model:
+        """The definition of one model, given the numbers of its graph and of probes."""
+        graph = self.graphs[member[0]]
+        uses = [(number, self.roots[number]) for number in member]
         try:
-            model = self._routine(model_name, uses, model=True)
+            routine = self.routine(self.dialect.model_name(graph.name), uses, carried)
         except Differ:
             self._write_out_loops(uses)
             raise
-        return Plan(self.graphs[0], self.order, model, self.carried)
+        return Model(graph, routine, list(carried))
 
-    def _collect(self, graph: int, body: Iterable[Piece], around: Scope, known: Mapping[str, Piece]) -> None:
-        """Find the uses of blocks and groups, but for those of probes that are as in the model itself."""
+    def _collect(
+        self, graph: int, body: Iterable[Piece], around: Scope, known: Mapping[str, Sequence[tuple[int, Piece]]]
+    ) -> None:
+        """Find the uses of blocks and groups, but for those of probes and models that are as in a graph before."""
         for piece in body:
             inner = around
             if piece.kind == "scope":
-                if piece.definition and piece.path in known and self._equal(graph, piece, known[piece.path]):
-                    self.equal.add((graph, piece.path))
+                if piece.definition and piece.scope is not None and self._is_given(piece.scope):
+                    self.handed.add(piece.definition)
+                before = known.get(piece.path, ())
+                same = [(number, twin) for number, twin in before if self._equal(graph, piece, number, twin)]
+                if piece.definition and same:
+                    self.equal[graph, piece.path], twin = same[0]
+                    assert piece.scope is not None
+                    assert twin.scope is not None
+                    for one, two in zip(walk(piece.scope), walk(twin.scope), strict=True):
+                        self.twins[id(one)] = self.twins.get(id(two), two)
                     continue
                 self.instances.setdefault(self._definition(piece), []).append((graph, piece))
                 self.around[graph, piece.path] = around
@@ -184,12 +233,19 @@ class _Planner:
             for turn in piece.turns:
                 self._collect(graph, turn, inner, known)
 
-    def _equal(self, graph: int, piece: Piece, known: Piece) -> bool:
-        """Whether a use in a probe is that of the model itself, with the same shapes, layers and values."""
-        assert piece.scope is not None
-        if known.scope is None or piece.inputs != known.inputs or piece.scope.arguments != known.scope.arguments:
+    def _is_given(self, use: Scope) -> bool:
+        """Whether what is applied is a parameter, of a block or of a model that others derive from."""
+        around = self.source.around(use.span)
+        base = around if around is not None and around.name.text in self.bases else None
+        return bool(self.aligner.given_block([use], base))
+
+    def _equal(self, graph: int, piece: Piece, other: int, known: Piece) -> bool:
+        """Whether a use is one of a graph before, with the same shapes, layers and values."""
+        if piece.scope is None or known.scope is None or piece.definition != known.definition:
             return False
-        here, there = self.graphs[graph].values, self.graphs[0].values
+        if piece.inputs != known.inputs or piece.scope.arguments != known.scope.arguments:
+            return False
+        here, there = self.graphs[graph].values, self.graphs[other].values
         if any(here[value] != there[value] for value in piece.inputs):
             return False
         return all(
@@ -201,8 +257,8 @@ class _Planner:
         )
 
     def _use(self, graph: int, piece: Piece) -> tuple[int, str]:
-        """What identifies a use, or the equal one of the model itself."""
-        return (0 if (graph, piece.path) in self.equal else graph), piece.path
+        """What identifies a use, or the equal one of a graph before."""
+        return self.equal.get((graph, piece.path), graph), piece.path
 
     @staticmethod
     def _definition(piece: Piece) -> object:
@@ -270,7 +326,7 @@ class _Planner:
     def _together(self, uses: list[tuple[int, Piece]]) -> list[Routine]:
         """The definitions of a block: one for all uses, for those of each structure, or for those that are equal."""
         try:
-            return [self._routine("", uses)]
+            return [self.routine("", uses)]
         except Differ:
             own = [(graph, use) for graph, use in uses if graph < self.models]
             if own and len(own) < len(uses):
@@ -295,7 +351,7 @@ class _Planner:
             for number, other in enumerate(joined):
                 both = [use for use in uses if use in group or use in other]
                 try:
-                    self._routine("", both)
+                    self.routine("", both)
                 except (Differ, Restart):
                     continue
                 joined[number] = both
@@ -309,7 +365,7 @@ class _Planner:
         made = self._together(own)
         for use in drawn if len(made) == 1 else ():
             try:
-                made = [self._routine("", [*own, use])]
+                made = [self.routine("", [*own, use])]
                 own = [*own, use]
             except (Differ, Restart):
                 continue
@@ -353,13 +409,28 @@ class _Planner:
                 inner = tuple(self._signature(p, exact) for p in piece.body)
                 return piece.definition, label, len(piece.inputs), len(piece.outputs), inner
 
-    def _routine(self, name: str, uses: list[tuple[int, Piece]], *, model: bool = False) -> Routine:
+    def routine(
+        self,
+        name: str,
+        uses: list[tuple[int, Piece]],
+        carried: Sequence[str] | None = None,
+        base: tree.Definition | None = None,
+    ) -> Routine:
+        """The definition that serves these uses: of a block, of the model that ``carried`` is given for, or of a base.
+
+        Raises `Differ` where there is none, and `Restart` where it needs a loop to be written out.
+        """
         first = uses[0][1]
+        model = carried is not None
         if len({(len(piece.inputs), len(piece.outputs)) for _, piece in uses}) > 1:
             raise Differ("uses with other numbers of inputs or outputs")
         contexts = list(range(len(uses)))
         body = Body(contexts, {i: graph for i, (graph, _) in enumerate(uses)})
-        self.aligner.lay(body, {i: piece.body for i, (_, piece) in enumerate(uses)})
+        bases, self.aligner.base = self.aligner.base, base
+        try:
+            self.aligner.lay(body, {i: piece.body for i, (_, piece) in enumerate(uses)})
+        finally:
+            self.aligner.base = bases
         input_names = self._input_names(first)
         channels: list[tuple[str, Values]] = []
         owners: list[str] = []
@@ -374,7 +445,12 @@ class _Planner:
                 owners.append(input_name)
         reserved = self.reserved | set(input_names) if self.dialect.one_scope else self.reserved
         around = [self._seen(graph, piece) for graph, piece in uses] if not model and not first.definition else []
-        names = Names(uses, channels, reserved, self.carried if model else None, self.source, around)
+        around = [_of_base(piece.scope, base) for _, piece in uses] if base is not None else around
+        names = Names(uses, channels, reserved, carried, self.source, around, base)
+        told = first.definition in self.handed and not model and self.dialect.implicit_channels
+        if told:
+            # Whoever is given the block does not know whether it needs them.
+            names.used |= names.implicit
         self._name_channels(names, uses, owners, input_names)
         sources = dict(zip(names.implicit, owners, strict=True))
         flow = Flow(body, uses, input_names)
@@ -384,13 +460,17 @@ class _Planner:
             self._finish_carries(names, flow)
         finally:
             self.carries = others
+        for step in _flat(steps):
+            step.variable = step.variable if step.variable in names.carried_used else ""
+        output_channels = self._output_channels(uses, body, names)
+        told_channels = self._told(output_channels, names) if told else ""
         taken = names.counters | names.carried_used | self.reserved
         if self.dialect.one_scope:
             taken |= {*names.used, *names.defined, *names.implicit}
         outputs = flow.results(taken)
         steps = _without_idle(steps)
         self._name_repeated(steps, names)
-        definition = self.source.definitions.get(first.definition)
+        definition = base or self.source.definitions.get(first.definition)
         spec_order = [*names.implicit, *self._order(names, definition), *names.arguments]
         parameters = []
         read = []
@@ -401,7 +481,7 @@ class _Planner:
             values = names.used[parameter]
             by_use = {(graph, piece.path): values[i] for i, (graph, piece) in enumerate(uses)}
             default: Any
-            if model:
+            if model and base is None:
                 default = values[0]
             elif parameter in names.implicit:
                 default = REQUIRED
@@ -417,7 +497,8 @@ class _Planner:
             )
             channels_of = input_names.index(sources[parameter]) if parameter in sources else None
             stands_for = self._text(names.stand_ins.get(parameter)) if not spec_name else ""
-            parameters.append(Parameter(parameter, by_use, default, sizes, spec_name, channels_of, stands_for))
+            listed = base is not None and any(isinstance(value, tuple) for value in by_use.values()) and not sizes
+            parameters.append(Parameter(parameter, by_use, default, sizes, spec_name, channels_of, stands_for, listed))
         parameters.sort(key=lambda parameter: parameter.default is not REQUIRED)
         shapes_in = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.inputs)
         shapes_out = ", ".join(show(self.graphs[uses[0][0]].values[value]) for value in first.outputs)
@@ -432,7 +513,7 @@ class _Planner:
             f"{shapes_in} -> {shapes_out}",
             read,
             flow.beginnings,
-            self._output_channels(uses, body, names),
+            output_channels,
             self._comment(definition) if definition is not None and not model else "",
             is_block=definition is not None and not model,
             narrow=(
@@ -444,7 +525,15 @@ class _Planner:
                     or self._unmet(definition, [piece for _, piece in uses])
                 )
             ),
+            told_channels=told_channels,
         )
+
+    def _told(self, channels: Sequence[Translated | None], names: Names) -> str:
+        """What objects of a block tell of the channels of their results; nothing where that cannot be said."""
+        texts = [names.commit(one) for one in channels if one is not None]
+        if len(texts) < len(channels):
+            return ""
+        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
     def _output_channels(self, uses: list[tuple[int, Piece]], body: Body, names: Names) -> list[Translated | None]:
         """What the channels of a definition's results are in terms of its parameters."""
@@ -623,8 +712,8 @@ class _Planner:
     def _shapes(self, slot: Slot, body: Body) -> tuple[Shape, ...]:
         shapes: set[tuple[Shape, ...]] = set()
         for context, piece in slot.pieces.items():
-            if body.graph[context] == 0:
-                values = self.graphs[0].values
+            if body.graph[context] in self.shown:
+                values = self.graphs[body.graph[context]].values
                 shapes.add(tuple(values[v] for v in piece.outputs))
         return shapes.pop() if len(shapes) == 1 else ()
 
@@ -775,7 +864,12 @@ class _Planner:
                     value = produced(piece)[carry.maker[1]]
                     key = flow.use_of(inner, context), value
                     carry.last[context] = names.value_channels.get(key)
-                    names.carried[carry.name][id(body), inner.parent[context]] = self._channels(inner, context, value)
+                    size = self._channels(inner, context, value)
+                    outer, around = body, inner.parent[context]
+                    names.carried[carry.name][id(outer), around] = size
+                    while outer.turn is None and outer.outer is not None:
+                        outer, around = outer.outer, outer.parent[around]
+                        names.carried[carry.name][id(outer), around] = size
                     names.value_channels[key] = Translated(ast.Name(carry.name))
 
     def _finish_carries(self, names: Names, flow: Flow) -> None:
@@ -785,6 +879,31 @@ class _Planner:
             waiting = [carry for carry in waiting if carry not in ready]
             for carry in ready:
                 self._finish_carry(carry, names, flow)
+        self._join_carries(names)
+
+    def _join_carries(self, names: Names) -> None:
+        """Let a number that a loop in another takes on be that of the other, where this only passes it on."""
+        for outer in self.carries:
+            for inner in self.carries:
+                if (outer.name, inner.name, outer.name) not in [
+                    (name, then, first)
+                    for name, _, then in outer.step.carried
+                    for other, first, _ in inner.step.carried
+                    if other == inner.name
+                ]:
+                    continue
+                others = [step for step in _flat(outer.step.bodies[0]) if step is not inner.step]
+                within = {id(step) for step in _flat([inner.step])}
+                texts = [text for step in others if id(step) not in within for text in _texts(step)]
+                if any(outer.name in _words(text) for text in texts):
+                    continue
+                _rename(inner.step, inner.name, outer.name)
+                inner.step.carried = [one for one in inner.step.carried if one[0] != outer.name] + [
+                    (outer.name, "", then) for name, _, then in inner.step.carried if name == outer.name
+                ]
+                outer.step.carried = [
+                    (name, first, "" if name == outer.name else then) for name, first, then in outer.step.carried
+                ]
 
     def _finish_carry(self, carry: _Carry, names: Names, flow: Flow) -> None:
         inner = carry.body
@@ -812,7 +931,7 @@ class _Planner:
             # A name for what begins here alone is one too many.
             initial = either.text if either.text in defined else names.defined.pop(either.text)
         if made is None or initial is None:
-            raise Differ("channels that follow no rule over the turns of a loop")
+            raise Restart(inner.loop)  # channels that follow no rule over its turns
         carry.step.carried.append((carry.name, initial, names.commit(made)))
 
     def _channels(self, body: Body, context: int, value: int) -> Dim:
@@ -910,6 +1029,9 @@ class _Planner:
                 for inner in step.bodies[0]:
                     inner.hint = inner.hint or label
             return step
+        if slot.parameter:
+            self._apply_given(step, slot, body, names, flow)
+            return step
         routines = {id(r): r for r in (self.routine_of(body.graph[c], piece) for c, piece in slot.pieces.items())}
         if len(routines) > 1:
             raise Differ("other definitions in other uses")
@@ -928,6 +1050,74 @@ class _Planner:
         self._follow_results(step, slot, body, names, flow)
         return step
 
+    def _apply_given(self, step: Step, slot: Slot, body: Body, names: Names, flow: Flow) -> None:
+        """Apply a block that a parameter is: what is given here goes by name, but for the channels that come in."""
+        routines = {c: self.routine_of(body.graph[c], piece) for c, piece in slot.pieces.items()}
+        parts = {c: self._given_parts(routines[c], body.graph[c], piece) for c, piece in slot.pieces.items()}
+        outer = outermost({c: maker for c, (maker, _) in parts.items()}, body)
+        if not outer:
+            raise Differ("a block that changes within one use")
+        step.given = names.layer(outer, slot.parameter)
+        step.routine = next(iter(routines.values()))
+        places = {tuple(p.channels_of for p in r.parameters if p.channels_of is not None) for r in routines.values()}
+        here = {tuple((p.name, p.spec_name) for p in some) for _, some in parts.values()}
+        if len(places) > 1 or len(here) > 1:
+            raise Differ("blocks that take other arguments")
+        for place in places.pop():
+            sizes = {c: self._channels(body, c, piece.inputs[place]) for c, piece in slot.pieces.items()}
+            options = self._channels_read(slot, body, place, names, flow)
+            step.arguments.append(("", resolve(sizes, body, names, "channels", options)))
+        for number, (own, _) in enumerate(here.pop()):
+            each = {c: some[number] for c, (_, some) in parts.items()}
+            values = {c: each[c].values[self._use(body.graph[c], piece)] for c, piece in slot.pieces.items()}
+            if any(parameter.sizes for parameter in each.values()):
+                values = {c: Sizes.of(value) for c, value in values.items()}
+            written = self._argument(values, slot, body, names, next(iter(each.values())), flow)
+            step.arguments.append((own, readable(written)))
+        flow.connect(step, slot)
+        if self.dialect.implicit_channels:
+            self._ask_channels(step, slot, body, names, flow, list(routines.values()))
+
+    def _given_parts(self, routine: Routine, graph: int, piece: Piece) -> tuple[Maker, list[Parameter]]:
+        """A block with the arguments that it has before it comes to a place, and the parameters given to it there."""
+        scope = piece.scope
+        assert scope is not None
+        before: list[str] = []
+        here: list[Parameter] = []
+        for parameter in routine.parameters:
+            value = parameter.values[self._use(graph, piece)]
+            source = scope.sources.get(parameter.spec_name)
+            if source is not None and inside(source, scope.span):
+                here.append(parameter)
+            elif parameter.channels_of is None and (source is not None or not parameter.spec_name):
+                if parameter.sizes:
+                    value = Sizes.of(value)
+                before.append(f"{parameter.name}={readable(literal(value))}")
+        if len(here) < sum(inside(source, scope.span) for source in scope.sources.values()):
+            raise Differ("a block with arguments that no code can carry")
+        text = f"partial({routine.name}, {', '.join(before)})" if before else routine.name
+        return Maker(text, "", None, makes=self.dialect.made_by(routine.name)), here
+
+    def _ask_channels(
+        self, step: Step, slot: Slot, body: Body, names: Names, flow: Flow, routines: Sequence[Routine]
+    ) -> None:
+        """The channels of what a given block makes are known to it alone."""
+        if not all(routine.told_channels for routine in routines):
+            return
+        step.variable = names.fresh("block")
+        count = len(next(iter(slot.pieces.values())).outputs)
+        sizes = {c: [self._channels(body, c, v) for v in piece.outputs] for c, piece in slot.pieces.items()}
+        names.carried[step.variable] = {
+            (id(body), c): SimpleNamespace(out_channels=some[0] if count == 1 else tuple(some))
+            for c, some in sizes.items()
+        }
+        for position in range(count):
+            asked: ast.expr = ast.Attribute(ast.Name(step.variable), "out_channels")
+            if count > 1:
+                asked = ast.Subscript(asked, ast.Constant(position))
+            for context, piece in slot.pieces.items():
+                names.value_channels[flow.use_of(body, context), piece.outputs[position]] = Translated(asked)
+
     def _argument(self, values: Values, slot: Slot, body: Body, names: Names, parameter: Parameter, flow: Flow) -> str:
         """What a definition is given for a parameter."""
         scopes = [piece.scope for piece in slot.pieces.values() if piece.scope is not None]
@@ -944,7 +1134,8 @@ class _Planner:
         if isinstance(some, Maker) and span is not None and (outer := outermost(values, body)):
             e = self.source.expressions.get(span)
             definition = self.source.around(span)
-            if isinstance(e, tree.Name) and definition is not None and e.text in self.source.parameters(definition):
+            known = self.source.parameters(definition, self.aligner.base) if definition is not None else ()
+            if isinstance(e, tree.Name) and e.text in known:
                 return names.layer(outer, e.text)
         return resolve(values, body, names, parameter.name, sources)
 
@@ -1089,7 +1280,7 @@ class _Planner:
         start = flow.position
         outer = slot.bodies[0].outer
         assert outer is not None
-        if self.dialect.implicit_channels and not isinstance(flow, Closed):
+        if self.dialect.implicit_channels:
             self._carry(slot, step, outer, names, flow)
         step.bodies = [self._steps(slot.bodies[0], names, flow)]
         flow.loops.append((start, flow.position))
@@ -1105,6 +1296,37 @@ def _target(one: tree.Name | tree.Names, variables: Mapping[str, str]) -> str:
     if isinstance(one, tree.Names):
         return f"({', '.join(variables[name.text] for name in one.names)})"
     return variables[one.text]
+
+
+def _texts(step: Step) -> Iterator[str]:
+    """The expressions of the constructor in a step, without those of steps inside."""
+    yield step.test
+    yield step.iterable
+    yield step.label
+    yield from (text for _, text in step.arguments)
+    for stage in step.stages:
+        if stage.module is not None:
+            yield from (text for _, text in stage.module.arguments)
+        if stage.formula is not None:
+            yield from stage.formula.values.values()
+    yield from (text for _, *both in step.carried for text in both)
+
+
+def _rename(step: Step, name: str, other: str) -> None:
+    """Give a name of the constructor another one in a step and those inside."""
+
+    def renamed(text: str) -> str:
+        return re.sub(rf"\b{name}\b", other, text)
+
+    for one in _flat([step]):
+        one.test, one.iterable, one.label = renamed(one.test), renamed(one.iterable), renamed(one.label)
+        one.arguments = [(key, renamed(text)) for key, text in one.arguments]
+        for stage in one.stages:
+            if stage.module is not None:
+                stage.module.arguments = [(key, renamed(text)) for key, text in stage.module.arguments]
+            if stage.formula is not None:
+                stage.formula.values = {key: renamed(text) for key, text in stage.formula.values.items()}
+        one.carried = [(renamed(own), renamed(first), renamed(then)) for own, first, then in one.carried]
 
 
 def _flat(steps: Sequence[Step]) -> Iterator[Step]:

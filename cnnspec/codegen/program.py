@@ -6,13 +6,14 @@ Everything is text of Python by now, but for how a target writes a statement.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from typing_extensions import override
 
 from cnnspec.codegen.emission import REQUIRED, Code, Maker, literal
+from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece
 from cnnspec.codegen.translation import Translated, is_literal
 from cnnspec.graph import Graph, Node
@@ -34,6 +35,8 @@ class Parameter:
     """The input whose channels it is, if it is that."""
     stands_for: str = ""
     """What the spec has where this is a parameter of its own, since nothing else could say it."""
+    listed: bool = False
+    """Whether it is given as a list, where its values are tuples here."""
 
     @override
     def __str__(self) -> str:
@@ -55,11 +58,16 @@ class Parameter:
     def type(self) -> str:
         """The annotation: ``int``, ``tuple[int, int]``, several of these, or ``type[nn.Module]``."""
         makers = {value.type for value in self.values.values() if isinstance(value, Maker)}
+        blocks = {value.makes for value in self.values.values() if isinstance(value, Maker)} - {""}
+        if blocks:
+            return f"Callable[..., {' | '.join(sorted(blocks))}]"
         if makers:
             return min(makers)  # a class is callable too: ``Callable`` comes before ``type``
         tuples = [value for value in self.values.values() if isinstance(value, tuple)]
         lengths = {len(value) for value in tuples}
         inner = sorted({type(item).__name__ for value in tuples for item in value})
+        if self.listed:
+            return f"list[{' | '.join(inner)}]"
         several = f"tuple[{' | '.join(inner)}, ...]"
         kinds = {
             type(value).__name__
@@ -135,7 +143,12 @@ class Step:
     stages: list[ResolvedStage] = field(default_factory=list)
     finisher: bool = False
     routine: Routine | None = None
+    given: str = ""
+    """The parameter that makes the block, where uses of the definition around it have several."""
+    variable: str = ""
+    """A name of the constructor for what the step makes, where something there asks for its channels."""
     arguments: list[tuple[str, str]] = field(default_factory=list)
+    """What a block is given, by its parameters' names; without a name it is by place."""
     bodies: list[list[Step]] = field(default_factory=list)
     copies: list[tuple[str, str]] = field(default_factory=list)
     """Variables that a choice may change, set before it: name and source."""
@@ -146,7 +159,10 @@ class Step:
     targets: str = ""
     """The variables of a loop: ``i``, ``i, (width, depth)``."""
     carried: list[tuple[str, str, str]] = field(default_factory=list)
-    """Numbers that a loop of the constructor takes from turn to turn: a name, what it is at first and after a turn."""
+    """Numbers that a loop of the constructor takes from turn to turn: a name, what it is at first and after a turn.
+
+    Either text is empty where a loop around this one, or inside it, says so.
+    """
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     used: bool = True
@@ -184,6 +200,8 @@ class Routine:
     """Whether it is a block of the spec, rather than a group or the model."""
     narrow: bool = False
     """Whether some arguments that the spec's block takes are not right here."""
+    told_channels: str = ""
+    """What objects of it have as ``out_channels``, for those that are given one and do not know which."""
 
     def described(self, used: str) -> str:
         """The docstring: what the spec says, where the definition is used, and what it is not."""
@@ -197,11 +215,10 @@ class Routine:
         warning = "Right for the uses in this file, not for all arguments that the spec's block takes."
         return "\n\n".join(filter(None, [self.comment, used, *own, warning if self.narrow else ""]))
 
-    @property
-    def helpers(self) -> set[str]:
-        """Helpers that are handed to it as arguments, or are so by default."""
+    def helpers(self, shown: Container[int]) -> set[str]:
+        """Helpers that are handed to it as arguments in these graphs, or are so by default."""
         values = [
-            value for parameter in self.parameters for (graph, _), value in parameter.values.items() if graph == 0
+            value for parameter in self.parameters for (graph, _), value in parameter.values.items() if graph in shown
         ]
         values += [parameter.default for parameter in self.parameters]
         return {value.helper for value in values if isinstance(value, Maker) and value.helper is not None}
@@ -232,11 +249,68 @@ def needed(names: Sequence[tuple[str, str]], lines: Iterable[str]) -> list[tuple
 
 
 @dataclass(slots=True)
-class Plan:
-    """Everything an emitter prints: definitions in order of use, the model last."""
+class Derived:
+    """A model of a file that is another one with these arguments: a function that makes it.
+
+    ``parameters`` are declarations, ``carried`` their names in the spec, and ``arguments`` the texts of what the other
+    one is given, by name where they have one.
+    """
+
+    name: str
+    graph: Graph
+    parameters: list[str]
+    carried: list[str]
+    arguments: list[tuple[str | None, str]]
+
+
+@dataclass(slots=True)
+class Model:
+    """The definition of a model, or of one that others of its file derive from."""
 
     graph: Graph
-    routines: list[Routine]
-    model: Routine
+    """The model, or the first that derives from it."""
+    routine: Routine
     carried: list[str]
     """The model's parameters that the generated code takes."""
+    derived: list[Derived] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plan:
+    """Everything an emitter prints: definitions in order of use, models last."""
+
+    routines: list[Routine]
+    models: list[Model]
+    shown: dict[int, Graph]
+    """The models themselves by the numbers that uses of definitions have; other numbers are other values of theirs."""
+    twins: dict[int, Node]
+    """The layers that others were found to be as, which alone were looked at, by the identity of the others."""
+
+    @property
+    def graph(self) -> Graph:
+        """The first model."""
+        return self.models[0].graph
+
+    @property
+    def is_family(self) -> bool:
+        """Whether there are several models."""
+        return len(self.shown) > 1
+
+    def entry(self, graph: Graph) -> tuple[str, dict[str, str]]:
+        """What makes a model, and its parameters that are arguments of that: by their names in the spec."""
+        for model in self.models:
+            for derived in model.derived:
+                if derived.graph is graph:
+                    return derived.name, {name: safe(name) for name in derived.carried}
+            if model.graph is graph:
+                return model.routine.name, {name: safe(name) for name in model.carried}
+        raise LookupError(graph.name)
+
+    def first_use(self, routine: Routine) -> tuple[Graph, Piece, str] | None:
+        """Where a definition is used first, and the words for it; None where only other values use it."""
+        own = [(self.shown[graph], use) for graph, use in routine.uses if graph in self.shown]
+        if not own:
+            return None
+        graph, use = own[0]
+        where = f"at `{use.path}`{f' of {graph.name}' if self.is_family else ''}"
+        return graph, use, where if len(own) == 1 else f"{where}, the first of {len(own)} uses"

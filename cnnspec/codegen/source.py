@@ -65,15 +65,15 @@ class Source:
             e = e.value
         return e
 
-    def parameters(self, definition: tree.Definition) -> set[str]:
-        """The parameters of a block that nothing in it gives another value."""
+    def parameters(self, definition: tree.Definition, base: tree.Definition | None = None) -> set[str]:
+        """The parameters of a block, or of the model ``base``, that nothing in it gives another value."""
         known = {parameter.name.text for parameter in definition.parameters} - self.bound(definition).keys()
-        return known if definition.keyword == "block" else set()
+        return known if definition.keyword == "block" or definition is base else set()
 
-    def varies(self, loop: Span) -> bool:
-        """Whether an argument of a block decides what a loop in it runs over."""
+    def varies(self, loop: Span, *, models: bool = False) -> bool:
+        """Whether an argument of a block, or of a model where that is asked, decides what a loop in it runs over."""
         statement, definition = self.loops.get(loop), self.around(loop)
-        if statement is None or definition is None or definition.keyword == "model":
+        if statement is None or definition is None or (definition.keyword == "model" and not models):
             return False
         known = {parameter.name.text for parameter in definition.parameters} | self.bound(definition).keys()
         return any(isinstance(part, tree.Name) and part.text in known for part in parts(statement.iterable))

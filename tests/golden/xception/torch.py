@@ -188,8 +188,14 @@ class Xception(nn.Module):
         x = self.block2(x)  # 128x74x74
         x = self.block3(x)  # 256x37x37
         x = self.block4(x)  # 728x19x19
-        for i in range(5, 13):
-            x = getattr(self, f"block{i}")(x)  # 728x19x19
+        x = self.block5(x)  # 728x19x19
+        x = self.block6(x)  # 728x19x19
+        x = self.block7(x)  # 728x19x19
+        x = self.block8(x)  # 728x19x19
+        x = self.block9(x)  # 728x19x19
+        x = self.block10(x)  # 728x19x19
+        x = self.block11(x)  # 728x19x19
+        x = self.block12(x)  # 728x19x19
         x = self.block13(x)  # 1024x10x10
         x = self.block14(x)  # 2048x10x10
         x = self.avg_pool(x)  # 2048x1x1
