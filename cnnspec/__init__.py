@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from cnnspec.api import build, compile, load, loads
+    from cnnspec.api import build, compile, compile_all, load, loads
     from cnnspec.diagnostics import Diagnostic, SpecError
     from cnnspec.graph import Graph
 
@@ -24,6 +24,7 @@ _HOMES = {
     "SpecError": "cnnspec.diagnostics",
     "build": "cnnspec.api",
     "compile": "cnnspec.api",
+    "compile_all": "cnnspec.api",
     "load": "cnnspec.api",
     "loads": "cnnspec.api",
 }
@@ -41,4 +42,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})
 
 
-__all__ = ["Diagnostic", "Graph", "SpecError", "__version__", "build", "compile", "load", "loads"]
+__all__ = ["Diagnostic", "Graph", "SpecError", "__version__", "build", "compile", "compile_all", "load", "loads"]

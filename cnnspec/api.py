@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnspec import loading
 from cnnspec.diagnostics import Diagnostic, SpecError
-from cnnspec.expand import Expansion, expand
+from cnnspec.expand import Expansion, expand, stands_alone
 from cnnspec.facts.expectations import failed_claims
 from cnnspec.graph import Graph
 from cnnspec.shapes import Shape, show
@@ -127,7 +127,31 @@ def load_for_compiling(
 
     What follows a parameter in every probe becomes an argument of the generated code.  Raises `SpecError`.
     """
+    return _with_probes(loading.parse_all(spec), model, parameters, inputs)
+
+
+def load_all_for_compiling(
+    spec: loading.Spec, *, inputs: Mapping[str, Shape] | None = None
+) -> list[tuple[Graph, list[Graph]]]:
+    """Every model of a file that needs no arguments, in the file's order, each with its probes.
+
+    Raises `SpecError`: for the first model with a mistake, or where there is no such model.
+    """
     parsed = loading.parse_all(spec)
+    names: list[str | None] = [
+        definition.name.text
+        for definition in parsed.files[0].definitions
+        if definition.keyword == "model" and stands_alone(definition)
+    ]
+    return [_with_probes(parsed, name, None, inputs) for name in names or [None]]
+
+
+def _with_probes(
+    parsed: loading.Parsed,
+    model: str | None,
+    parameters: Mapping[str, Any] | None,
+    inputs: Mapping[str, Shape] | None,
+) -> tuple[Graph, list[Graph]]:
     checked = check(parsed, model=model, parameters=parameters, inputs=inputs)
     if checked.graph is None or checked.failed:
         raise SpecError([d for d in checked.diagnostics if d.severity == "error"], checked.sources)
@@ -185,6 +209,26 @@ def compile(
         return emitter.emit(spec, [])
     graph, probes = load_for_compiling(loading.find(spec), model=model, inputs=_by_name(inputs), parameters=parameters)
     return emitter.emit(graph, probes)
+
+
+def compile_all(
+    spec: str | Path,
+    backend: str = "torch",
+    *,
+    inputs: Mapping[str, Shape] | Shape | None = None,
+    exact_training: bool = False,
+) -> str:
+    """The source of all models of a file in one module: their blocks once, and for each model what makes it.
+
+    Models that need arguments are there for others to derive from.  The arguments are those of `compile`, which tells
+    what is raised; LookupError as well for a backend that writes one model at a time.
+    """
+    from cnnspec.backend import emitter as find_emitter
+
+    emitter = find_emitter(backend)
+    if exact_training:
+        emitter = emitter.exact_training()
+    return emitter.emit_family(load_all_for_compiling(loading.find(spec), inputs=_by_name(inputs)))
 
 
 def build(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 GROUP = "cnnspec.backends"
 Precision = Literal["float32", "float64"]
+Member = tuple[Graph, Sequence[Graph]]
+"""A model and its probes: expansions of it with other values of its parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,14 @@ class Backend(ABC):
         ``probes`` are expansions of the same spec with other values of the model's parameters; what follows them
         becomes a constructor argument.  Raises `UnsupportedLayer` where the target cannot express a layer.
         """
+
+    def emit_family(self, members: Sequence[Member]) -> str:
+        """The source of several models of one spec in one module, whose blocks it has once.
+
+        Each has its probes, as for `emit`.  Raises what `emit` does, and LookupError where a backend writes no such
+        modules.
+        """
+        raise LookupError(f"the backend {self.name} writes one model at a time")
 
     def exact_training(self) -> Backend:
         """The backend whose code follows the spec in training too, to the last number.

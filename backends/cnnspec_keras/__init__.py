@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from cnnspec.backend import Backend, Precision, Runtime
+from cnnspec.backend import Backend, Member, Precision, Runtime
 from cnnspec.graph import Graph
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ class KerasBackend(Backend):
         from cnnspec_keras.emit import emit
 
         return emit(graph, probes, exact_training=self.exact)
+
+    @override
+    def emit_family(self, members: Sequence[Member]) -> str:
+        from cnnspec_keras.emit import emit_family
+
+        return emit_family(members, exact_training=self.exact)
 
     @override
     def exact_training(self) -> Backend:

@@ -10,10 +10,10 @@ from math import ceil
 
 from typing_extensions import override
 
-from cnnspec.backend import UnsupportedLayer, held_to
+from cnnspec.backend import Member, UnsupportedLayer, held_to
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
-from cnnspec.codegen.family import Member, plan_family, told_apart
+from cnnspec.codegen.family import plan_family, told_apart
 from cnnspec.codegen.functions import FUNCTIONS
 from cnnspec.codegen.header import family_docstring, header, numbers
 from cnnspec.codegen.layout import Bracket, Part, Writer, arguments, docstring, join_else_if, parsed, shown
@@ -90,6 +90,17 @@ class KerasDialect(Dialect):
         return super().shares_model(graphs) and len(set(map(ends, graphs))) == 1
 
 
+def emit(graph: Graph, probes: Sequence[Graph], *, exact_training: bool = False) -> str:
+    """The Keras source of a graph; with ``exact_training`` its running statistics are the spec's."""
+    _check_names(graph)
+    _check_results(graph)
+    dialect = KerasDialect(graph, EXACT_EMITTERS if exact_training else EMITTERS)
+    with held_to(graph, "keras"):
+        source = _File(plan(graph, probes, dialect)).text()
+        replay(source, graph, dialect.forms, {})
+    return source
+
+
 def emit_family(members: Sequence[Member], *, exact_training: bool = False) -> str:
     """The Keras source of all models of a file, each with its probes."""
     for graph, _ in members:
@@ -101,24 +112,14 @@ def emit_family(members: Sequence[Member], *, exact_training: bool = False) -> s
         planned = plan_family(members, dialect)
         source = _File(planned).text()
 
-        def options(node: Node) -> list[Emission]:
-            return dialect.forms(planned.twins.get(id(node), node))
+    def options(node: Node) -> list[Emission]:
+        return dialect.forms(planned.twins.get(id(node), node))
 
-        for graph, probes in members:
-            entry, carried = planned.entry(graph)
+    for graph, probes in members:
+        entry, carried = planned.entry(graph)
+        with held_to(graph, "keras"):
             for one, arguments in told_apart(graph, probes, carried):
                 replay(source, one, options, arguments, entry=entry)
-    return source
-
-
-def emit(graph: Graph, probes: Sequence[Graph], *, exact_training: bool = False) -> str:
-    """The Keras source of a graph; with ``exact_training`` its running statistics are the spec's."""
-    _check_names(graph)
-    _check_results(graph)
-    dialect = KerasDialect(graph, EXACT_EMITTERS if exact_training else EMITTERS)
-    with held_to(graph, "keras"):
-        source = _File(plan(graph, probes, dialect)).text()
-        replay(source, graph, dialect.forms, {})
     return source
 
 
@@ -316,7 +317,7 @@ class _Function:
         writer.lines += self.body.lines
         inputs = _one_or_list(self.routine.inputs)
         outputs = _one_or_list(self.routine.outputs)
-        longest = max(map(_longest_chain, [graph, *(derived.graph for derived in model.derived)]))
+        longest = max(map(_longest_chain, model.graphs))
         if longest > MOST_CALLS:
             writer.line("# Keras follows the layers back by recursion, a call for each.")
             writer.line(f"sys.setrecursionlimit(max(sys.getrecursionlimit(), {1000 * ceil(longest / 500)}))")

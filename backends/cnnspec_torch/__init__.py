@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from cnnspec.backend import Backend, Precision, Runtime
+from cnnspec.backend import Backend, Member, Precision, Runtime
 from cnnspec.graph import Graph
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ class TorchBackend(Backend):
         from cnnspec_torch.emit import emit
 
         return emit(graph, probes)
+
+    @override
+    def emit_family(self, members: Sequence[Member]) -> str:
+        from cnnspec_torch.emit import emit_family
+
+        return emit_family(members)
 
     @override
     def runtime(self, target: str, precision: Precision) -> Runtime:

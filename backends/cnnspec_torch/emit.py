@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from keyword import iskeyword
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from typing_extensions import override
 
-from cnnspec.backend import UnsupportedLayer, held_to
+from cnnspec.backend import Member, UnsupportedLayer, held_to
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Emission, Place, Unsupported
-from cnnspec.codegen.family import Member, plan_family, told_apart
+from cnnspec.codegen.family import plan_family, told_apart
 from cnnspec.codegen.functions import FUNCTIONS
 from cnnspec.codegen.header import family_docstring, header, numbers
 from cnnspec.codegen.layout import (
@@ -38,6 +38,7 @@ from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece, chain
 from cnnspec.codegen.plan import plan
 from cnnspec.codegen.program import Derived, Model, Plan, Routine, Step, stated_defaults
+from cnnspec.codegen.replay import Options
 from cnnspec.codegen.translation import Translated, negated
 from cnnspec.graph import Branch, Graph, Item, Loop, Node, Scope
 from cnnspec.shapes import show
@@ -215,52 +216,58 @@ class TorchDialect(Dialect):
 
     @override
     def shares_model(self, graphs: Sequence[Graph]) -> bool:
-        first, *others = map(initial_values, graphs)
+        _, exceptions = initial_values(*graphs)
         # Statements that name a weight are about one graph.
-        return super().shares_model(graphs) and not first[1] and all(one == first for one in others)
+        return super().shares_model(graphs) and not exceptions
+
+
+def emit(graph: Graph, probes: Sequence[Graph]) -> str:
+    """The PyTorch source of a graph."""
+    _check_labels(graph, graph.root, graph.root.body)
+    dialect = TorchDialect(graph)
+    with held_to(graph, "torch"):
+        source = _File(plan(graph, _with_these_starts(graph, probes), dialect)).text()
+        _try_out(source, graph, dialect.forms, {})
+    return source
 
 
 def emit_family(members: Sequence[Member]) -> str:
     """The PyTorch source of all models of a file, each with its probes."""
     for graph, _ in members:
         _check_labels(graph, graph.root, graph.root.body)
-    first = members[0][0]
-    dialect = TorchDialect(first)
-    with held_to(first, "torch"):
+    members = [(graph, _with_these_starts(graph, probes)) for graph, probes in members]
+    dialect = TorchDialect(members[0][0])
+    with held_to(members[0][0], "torch"):
         planned = plan_family(members, dialect)
         source = _File(planned).text()
 
-        def options(node: Node) -> list[Emission]:
-            return dialect.forms(planned.twins.get(id(node), node))
+    def options(node: Node) -> list[Emission]:
+        return dialect.forms(planned.twins.get(id(node), node))
 
-        for graph, probes in members:
-            entry, carried = planned.entry(graph)
+    for graph, probes in members:
+        entry, carried = planned.entry(graph)
+        with held_to(graph, "torch"):
             for one, arguments in told_apart(graph, probes, carried):
-                for training in {False, any(port.auxiliary for port in graph.outputs)}:
-                    replay(source, one, options, arguments, training=training, entry=entry)
+                _try_out(source, one, options, arguments, entry)
     return source
 
 
-def emit(graph: Graph, probes: Sequence[Graph]) -> str:
-    """The PyTorch source of a graph."""
-    _check_labels(graph, graph.root, graph.root.body)
+def _with_these_starts(graph: Graph, probes: Sequence[Graph]) -> Sequence[Graph]:
+    """The probes without those of parameters that change which statements name a weight: these are not carried."""
     rules, exceptions = initial_values(graph)
-    # Statements that name a weight are about this graph: a parameter that changes which there are is not carried.
-    alike = [probe for probe in probes if initial_values(probe) == (rules, exceptions)]
-    changing = {
-        name
-        for probe in probes
-        if probe not in alike
-        for name in graph.parameters
-        if probe.parameters[name] != graph.parameters[name]
-    }
-    steady = [probe for probe in alike if all(probe.parameters[name] == graph.parameters[name] for name in changing)]
-    dialect = TorchDialect(graph)
-    with held_to(graph, "torch"):
-        source = _File(plan(graph, steady if exceptions else probes, dialect)).text()
-        for training in {False, any(port.auxiliary for port in graph.outputs)}:
-            replay(source, graph, dialect.forms, {}, training=training)
-    return source
+    if not exceptions:
+        return probes
+    others = [probe for probe in probes if initial_values(probe) != (rules, exceptions)]
+    changing = {name for probe in others for name, value in probe.parameters.items() if value != graph.parameters[name]}
+    return [probe for probe in probes if all(probe.parameters[name] == graph.parameters[name] for name in changing)]
+
+
+def _try_out(
+    source: str, graph: Graph, options: Options, arguments: Mapping[str, Any], entry: str | None = None
+) -> None:
+    """Run the code on symbols, in training as well where that is another function."""
+    for training in {False, any(port.auxiliary for port in graph.outputs)}:
+        replay(source, graph, options, arguments, training=training, entry=entry)
 
 
 @dataclass(slots=True)
@@ -386,7 +393,7 @@ class _Class:
         if self.routine.told_channels:
             writer.put("self.out_channels = ", parsed(self.routine.told_channels))
         if self.model is not None:
-            self._initialise(writer, self.model.graph)
+            self._initialise(writer, self.model)
         writer.blank()
         writer.indent = 1
         inputs = ["self", *(f"{name}: Tensor" for name in self.routine.inputs)]
@@ -880,9 +887,9 @@ class _Class:
 
     # -- initialisation
 
-    def _initialise(self, writer: Writer, graph: Graph) -> None:
+    def _initialise(self, writer: Writer, model: Model) -> None:
         """Print the spec's initialisers: by kind of module, then the exceptions by name."""
-        rules, exceptions = initial_values(graph)
+        rules, exceptions = initial_values(*model.graphs)
         groups = _together({kind: rule.starts for kind, rule in rules.items()})
         if groups:
             writer.line("for module in self.modules():")
@@ -979,14 +986,12 @@ class _Weight(NamedTuple):
     path: str
 
 
-def initial_values(graph: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
+def initial_values(*graphs: Graph) -> tuple[dict[str, Rule], dict[str, str]]:
     """The usual start of each weight of each kind of module, and statements for the others by path."""
     rules: dict[str, Rule] = {}
     weights: list[_Weight] = []
-    for node in graph.layers:
-        if not node.weights:
-            continue
-        place = Place(node, tuple(graph.values[v] for v in node.inputs), tuple(graph.values[v] for v in node.outputs))
+    for node, values in ((node, graph.values) for graph in graphs for node in graph.layers if node.weights):
+        place = Place(node, tuple(values[v] for v in node.inputs), tuple(values[v] for v in node.outputs))
         module = EMITTERS[type(node.layer)]([place])[0].stages[-1].module
         assert module is not None  # what has weights is a module
         groups = next((argument.value for argument in module.arguments if argument.name == "groups"), 1)
@@ -1053,8 +1058,11 @@ def _counted(targets: str, iterable: str, lines: Sequence[str]) -> tuple[str, st
     code = "\n".join(lines)
     counter, *others = re.findall(r"\w+", targets)
     numbers = _numbers(ast.parse(iterable, mode="eval").body, bool(others))
-    if not numbers or any(re.search(rf"\b{name}\b", code) for name in others):
+    if any(re.search(rf"\b{name}\b", code) for name in others):
         return targets, iterable, []
+    if not numbers:
+        counts = re.fullmatch(r"enumerate\(([\w.]+)\)", iterable)
+        return (counter, f"range(len({counts[1]}))", []) if counts else (targets, iterable, [])
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return targets, iterable, []
     ends = (numbers[0], numbers[0] + len(numbers)) if numbers[0] else (len(numbers),)

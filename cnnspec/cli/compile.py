@@ -27,6 +27,9 @@ class BackendName(click.types.StringParamType):
     "--backend", "-b", metavar="NAME", type=BackendName(), required=True, help="The target, such as torch or keras."
 )
 @click.option(
+    "--all", "every", is_flag=True, help="Write all models of the file into one module, which has their blocks once."
+)
+@click.option(
     "--exact-training",
     is_flag=True,
     help="Where the framework's own layers train otherwise than the spec says, write layers that do not.",
@@ -40,6 +43,7 @@ def command(
     settings: tuple[str, ...],
     inputs: tuple[str, ...],
     backend: str,
+    every: bool,
     exact_training: bool,
     output: Path | None,
 ) -> None:
@@ -52,7 +56,17 @@ def command(
         raise click.UsageError(error.args[0]) from None
     if exact_training:
         emitter = emitter.exact_training()
-    source = emitter.emit(*select(spec, model, settings, inputs).load_with_probes())
+    if every and (model or settings):
+        option = "--model" if model else "--set"
+        raise click.UsageError(f"`--all` writes all models as they are, so that `{option}` has no place beside it")
+    selection = select(spec, model, settings, inputs)
+    if every:
+        try:
+            source = emitter.emit_family(selection.load_all_with_probes())
+        except LookupError as error:
+            raise click.UsageError(error.args[0]) from None
+    else:
+        source = emitter.emit(*selection.load_with_probes())
     if output is None or str(output) == "-":
         click.echo(source, nl=not source.endswith("\n"))
     else:

@@ -55,6 +55,13 @@ class Selection(NamedTuple):
                 loading.find(self.spec), model=self.model, parameters=self.parameters, inputs=self.inputs
             )
 
+    def load_all_with_probes(self) -> list[tuple[Graph, list[Graph]]]:
+        """Every model of the file that needs no arguments, as `load_with_probes` gives one."""
+        from cnnspec import api, loading
+
+        with _asking_for_names():
+            return api.load_all_for_compiling(loading.find(self.spec), inputs=self.inputs)
+
     def check(self, parsed: loading.Parsed, model: str | None) -> api.Checked:
         """Check a model of the parsed spec, with the parameters and inputs of the command line."""
         from cnnspec import api

@@ -107,8 +107,10 @@ class Names:
                     own = self.parameter_names[name] = self.fresh(safe(name))
                     self.arguments[own] = {i: s.arguments[name] for i, s in enumerate(known)}
                 for name, values in self._plain(around):
-                    own = self.parameter_names[name] = self.fresh(safe(name))
-                    self.arguments[own] = values
+                    # What no use changes is no parameter: nothing would tell where it has to stand.
+                    if len({repr(value) for value in values.values()}) > 1:
+                        own = self.parameter_names[name] = self.fresh(safe(name))
+                        self.arguments[own] = values
             elif known[0].definition:
                 for name, values in self._plain([scope.arguments for scope in known]):
                     own = self.parameter_names[name] = self.fresh(safe(name))
@@ -382,12 +384,12 @@ class Names:
         for name, e in self.stand_ins.items():
             if e is not None and e == self.asked and _equal(self.used[name], values):
                 return name
-        if self.base is not None:
-            raise Differ("what the spec's words alone do not explain")
-        if hint == POSITION and not self.model:
+        if hint == POSITION and (self.base is not None or not self.model):
             counted = self._by_test(values) or self._after_options(values) or self._after_loop(values)
             if counted is not None:
                 return counted
+        if self.base is not None:
+            raise Differ("what the spec's words alone do not explain")
         made = self._search(values, hint)
         if made is None:
             return self._new(values, hint)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
 
+from cnnspec.backend import Member
 from cnnspec.codegen.alignment import Differ, Restart, loops_to_unroll
 from cnnspec.codegen.dialect import Dialect
 from cnnspec.codegen.emission import REQUIRED, Sizes, literal, readable
@@ -20,16 +22,15 @@ from cnnspec.codegen.examples import drawn
 from cnnspec.codegen.explanation import same
 from cnnspec.codegen.naming import function_name, safe
 from cnnspec.codegen.pieces import scattered
-from cnnspec.codegen.plan import Planner, by_parameter
+from cnnspec.codegen.plan import Planner, arguments_of_base, by_parameter
 from cnnspec.codegen.program import Derived, Model, Parameter, Plan, Routine
-from cnnspec.codegen.source import Source
+from cnnspec.codegen.source import Source, files_of
 from cnnspec.codegen.translation import Translated, Translator, Untranslatable, text, word
-from cnnspec.graph import Graph, Scope
+from cnnspec.diagnostics import Span
+from cnnspec.expand import expand
+from cnnspec.graph import Graph, Plain, Scope
 from cnnspec.syntax import tree
 from cnnspec.syntax.walk import parts
-
-Member = tuple[Graph, Sequence[Graph]]
-"""A model with its probes."""
 
 
 def told_apart(
@@ -47,6 +48,8 @@ def plan_family(members: Sequence[Member], dialect: Dialect) -> Plan:
     source = Source.of(members[0][0])
     draws = _draws([graph for graph, _ in members])
     graphs = [[graph, *probes] for graph, probes in members]
+    for some in _by_base(graphs, source).values():
+        some[0] += _with_other_arguments(some, source)
     unroll: set[object] = loops_to_unroll([*(graph for some in graphs for graph in some), *draws], source, family=True)
     apart: set[object] = set()
     while True:
@@ -60,6 +63,93 @@ def plan_family(members: Sequence[Member], dialect: Dialect) -> Plan:
             apart.add(one.name)
         except Restart as restart:
             unroll.add(restart.loop)
+
+
+def _base(name: str, source: Source) -> tree.Definition:
+    """The model of a name, or that from which it derives in the end."""
+    definition = source.definitions[name]
+    while definition.base is not None:
+        assert isinstance(definition.base.function, tree.Name)
+        definition = source.definitions[definition.base.function.text]
+    return definition
+
+
+def _by_base(graphs: Sequence[list[Graph]], source: Source) -> dict[str, list[list[Graph]]]:
+    """Models with their probes by the name of what they derive from."""
+    found: dict[str, list[list[Graph]]] = {}
+    for some in graphs:
+        found.setdefault(_base(some[0].name, source).name.text, []).append(some)
+    return found
+
+
+def _with_other_arguments(members: Sequence[Sequence[Graph]], source: Source) -> list[Graph]:
+    """The first of some models with other values of what all of them give their base: these show what follows it."""
+    first = members[0][0]
+    base = _base(first.name, source)
+    given = [arguments_of_base(graph.root, base) for some in members for graph in some]
+    found = []
+    for name, value in given[0].items():
+        if all(name in one and same(one[name], value) for one in given):
+            for other in _other_values(value):
+                inputs = {port.name: first.shape(port.value) for port in first.inputs}
+                if first.name == base.name.text:
+                    files, parameters = files_of(first.sources.items()), {name: other}
+                else:
+                    files, parameters = _changed(first, base, name, other, source), {}
+                expansion = expand(files, first.sources, model=first.name, parameters=parameters, inputs=inputs)
+                if expansion.graph is not None and not any(d.severity == "error" for d in expansion.diagnostics):
+                    found.append(expansion.graph)
+    return found
+
+
+def _other_values(value: Plain) -> list[Plain]:
+    """Others that a parameter may have: of a list a shorter one, and those with the same change in each place."""
+    match value:
+        case bool():
+            return [not value]
+        case int() if value > 0:
+            return [value + 1, 3 * value + 8]
+        case float() if value > 0:
+            return [value / 2, value / 3]
+        case tuple() if value:
+            return [*([value[:-1]] if len(value) > 1 else []), *zip(*map(_other_values, value), strict=False)]
+    return []
+
+
+def _changed(graph: Graph, base: tree.Definition, name: str, value: Plain, source: Source) -> list[tree.File]:
+    """The files of a derived model where its base is given another value for a parameter."""
+    definition = source.definitions[graph.name]
+    while True:
+        call = definition.base
+        assert call is not None
+        assert isinstance(call.function, tree.Name)
+        if call.function.text == base.name.text:
+            break
+        definition = source.definitions[call.function.text]
+    position = [one.name.text for one in base.parameters].index(name)
+    given = list(call.arguments)
+    for place, one in enumerate(given):
+        if one.name.text == name if one.name is not None else place == position:
+            given[place] = replace(one, value=_written(value, one.span))
+            break
+    else:
+        given.append(tree.Argument(call.span, tree.Name(call.span, name), _written(value, call.span), 1))
+    other = replace(definition, base=replace(call, arguments=tuple(given)))
+    return [
+        replace(file, definitions=tuple(other if one.span == other.span else one for one in file.definitions))
+        for file in files_of(graph.sources.items())
+    ]
+
+
+def _written(value: Plain, span: Span) -> tree.Expression:
+    match value:
+        case bool():
+            return tree.Boolean(span, value)
+        case int() | float():
+            return tree.Number(span, value, str(value))
+        case tuple():
+            return tree.ListLiteral(span, tuple(_written(one, span) for one in value), 1)
+    raise TypeError(f"{value!r} is not written")
 
 
 class _Apart(Exception):
@@ -100,13 +190,14 @@ class _FamilyPlanner(Planner):
         """The plan of all models, those that derive from a model ``apart`` with a definition each."""
         groups: dict[str, list[range]] = {}
         for member in self.members:
-            groups.setdefault(self._base(self.graphs[member[0]].name).name.text, []).append(member)
+            groups.setdefault(_base(self.graphs[member[0]].name, self.source).name.text, []).append(member)
         names = [self.dialect.model_name(name) for name in groups]
         for graph in self.shown.values():
             names += [self.dialect.model_name(graph.name), function_name(graph.name)]
         for name, some in groups.items():
             graphs = [self.graphs[member[0]] for member in some]
-            if name not in apart and all(one.name != name for one in graphs) and self.dialect.shares_model(graphs):
+            derived = any(graph.name != name for graph in graphs)
+            if derived and name not in apart and self.dialect.shares_model(graphs):
                 self.bases.add(name)
         self.prepare(names)
         models = []
@@ -114,24 +205,21 @@ class _FamilyPlanner(Planner):
             models += [self._base_of(name, some)] if name in self.bases else [self._own(member) for member in some]
         return Plan(self.order, models, self.shown, self.twins)
 
-    def _base(self, name: str) -> tree.Definition:
-        """The model of a name, or that from which it derives in the end."""
-        definition = self.source.definitions[name]
-        while definition.base is not None:
-            assert isinstance(definition.base.function, tree.Name)
-            definition = self.source.definitions[definition.base.function.text]
-        return definition
-
     def _base_of(self, name: str, members: Sequence[range]) -> Model:
         """The definition of a base, with the functions that make its models of it."""
         base = self.source.definitions[name]
         uses = [(number, self.roots[number]) for member in members for number in member]
         try:
             routine = self.routine(self.dialect.model_name(name), uses, [], base)
-            derived = [self._derived(member, base, routine) for member in members]
+            own = [self.graphs[member[0]] for member in members if self._is(member, name)]
+            derived = [self._derived(member, base, routine) for member in members if not self._is(member, name)]
         except Differ:
             raise _Apart(name) from None
-        return Model(self.graphs[members[0][0]], routine, [], derived)
+        carried = [parameter.spec_name for parameter in routine.parameters if own]
+        return Model(own[0] if own else derived[0].graph, routine, carried, derived)
+
+    def _is(self, member: range, name: str) -> bool:
+        return self.graphs[member[0]].name == name
 
     def _own(self, member: range) -> Model:
         """The definition of one model, with the parameters that it can keep."""
@@ -233,7 +321,8 @@ class _Given(Translator):
         made = self.known.get(name)
         if made is not None:
             try:
-                if same(Translated(made).evaluate(self.values), value):
+                translated = Translated(made)
+                if translated.names and same(translated.evaluate(self.values), value):
                     return text(made)
             except (NameError, TypeError, ValueError, ArithmeticError, IndexError):
                 pass

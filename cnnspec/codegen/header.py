@@ -52,13 +52,14 @@ def _family(planned: Plan, show: Show, axes: str) -> list[str]:
 
 
 def family_docstring(model: Model, show: Show) -> str:
-    """What the definition says that the models of a family derive from."""
-    graphs = [model.graph, *(derived.graph for derived in model.derived)]
+    """What the definition says that models of a family derive from."""
     each = {
         f"{', '.join(show(graph.values[port.value]) for port in graph.inputs)} -> "
         f"{', '.join(show(graph.values[port.value]) for port in graph.outputs if not port.auxiliary)}"
-        for graph in graphs
+        for graph in model.graphs
     }
+    if model.carried or all(derived.graph is not model.graph for derived in model.derived):
+        return f"{numbers(model.graph)}  Those below derive from it."
     shapes = f", {each.pop()}" if len(each) == 1 else ""
     return f"What the networks below are made of{shapes}."
 

@@ -14,7 +14,7 @@ import ast
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -107,9 +107,9 @@ class _Carry:
     last: dict[int, Translated | None] = field(default_factory=dict)
 
 
-def _of_base(scope: Scope | None, base: tree.Definition) -> dict[str, Plain]:
+def arguments_of_base(scope: Scope | None, base: tree.Definition) -> dict[str, Plain]:
     """The plain arguments that a derived model gives the one that it derives from."""
-    known = {**scope.names, **scope.arguments} if scope is not None else {}
+    known = {**scope.arguments, **scope.names} if scope is not None else {}
     return {one.name.text: known[one.name.text] for one in base.parameters if one.name.text in known}
 
 
@@ -445,7 +445,7 @@ class Planner:
                 owners.append(input_name)
         reserved = self.reserved | set(input_names) if self.dialect.one_scope else self.reserved
         around = [self._seen(graph, piece) for graph, piece in uses] if not model and not first.definition else []
-        around = [_of_base(piece.scope, base) for _, piece in uses] if base is not None else around
+        around = [arguments_of_base(piece.scope, base) for _, piece in uses] if base is not None else around
         names = Names(uses, channels, reserved, carried, self.source, around, base)
         told = first.definition in self.handed and not model and self.dialect.implicit_channels
         if told:
@@ -604,7 +604,7 @@ class Planner:
     def _seen(self, graph: int, piece: Piece) -> dict[str, Plain]:
         """The names that a group sees of the body around it."""
         scope = self.around[graph, piece.path]
-        return {**scope.names, **scope.arguments}
+        return {**scope.arguments, **scope.names}
 
     def _name_channels(
         self, names: Names, uses: list[tuple[int, Piece]], owners: Sequence[str], input_names: Sequence[str]
@@ -949,6 +949,7 @@ class Planner:
             options += origins.channels
             inputs = self._sum_of_inputs(slot, body, names, flow)
             options += [inputs] if inputs is not None else []
+            options += self._multiples(slot, body, sizes, origins.channels)
             if len(set(sizes.values())) == 1 and type(size := next(iter(sizes.values()))) is int:
                 options.append(Translated(ast.Constant(size)))
             found = names.channels(options, sizes, body)
@@ -956,6 +957,20 @@ class Planner:
                 continue
             for context, piece in slot.pieces.items():
                 names.value_channels[flow.use_of(body, context), piece.outputs[position]] = found
+
+    def _multiples(
+        self, slot: Slot, body: Body, sizes: Mapping[int, Dim], channels: Iterable[Translated]
+    ) -> list[Translated]:
+        """The channels of the input as many times as the result has them in every use: those of what is flattened."""
+        times = set()
+        for context, piece in slot.pieces.items():
+            had, has = self._channels(body, context, piece.inputs[0]) if piece.inputs else 0, sizes[context]
+            times.add(divmod(has, had) if type(had) is int and type(has) is int and had > 0 else None)
+        whole = times.pop() if len(times) == 1 else None
+        if whole is None or whole[0] < 2 or whole[1]:
+            return []
+        factor = ast.Constant(whole[0])
+        return [Translated(ast.BinOp(one.expression, ast.Mult(), factor), one.locals) for one in channels if one.names]
 
     def _sum_of_inputs(self, slot: Slot, body: Body, names: Names, flow: Flow) -> Translated | None:
         """The channels of all inputs together."""
@@ -1160,6 +1175,11 @@ class Planner:
         other = {c: slot.sides[c] == 1 for c in body.contexts}
         for side, same in ((0, taken), (1, other)):
             if all(same.values()):
+                if names.base is not None and any(
+                    one.names
+                    for one in names.translations([slot.key[1]])  # type: ignore[list-item]
+                ):
+                    raise Differ("a condition of which no use meets the other side")
                 return [*self._steps(slot.bodies[side], names, flow), *self._aliases(slot, side, flow)]
         if not any(inner.slots for inner in slot.bodies) and not any(piece.bindings for piece in slot.pieces.values()):
             return []
@@ -1255,12 +1275,18 @@ class Planner:
             return None
         inner = slot.bodies[0]
         inner.variable, inner.first = self._counter(loop, inner, variables)
+        targets = ", ".join(_target(one, variables) for one in loop.targets)
+        without_counter = "without counter", slot.key[1]
         try:
-            with names.turns(loop, variables):
-                targets = ", ".join(_target(one, variables) for one in loop.targets)
+            with names.turns(loop, variables), ExitStack() as stack:
+                if without_counter in self.unroll:
+                    inner.variable, inner.first = stack.enter_context(names.counter()), 0
+                    iterable = f"enumerate({iterable})"
+                    targets = f"{inner.variable}, {f'({targets})' if len(loop.targets) > 1 else targets}"
                 return self._loop_step(targets, iterable, slot, names, flow)
         except Differ:
-            raise Restart(("counted", slot.key[1])) from None
+            # The numbers in its labels may need one.
+            raise Restart(("counted", slot.key[1]) if inner.variable else without_counter) from None
 
     @staticmethod
     def _counter(loop: tree.For, inner: Body, variables: Mapping[str, str]) -> tuple[str, int]:
@@ -1284,11 +1310,20 @@ class Planner:
             self._carry(slot, step, outer, names, flow)
         step.bodies = [self._steps(slot.bodies[0], names, flow)]
         flow.loops.append((start, flow.position))
-        if (counted := re.fullmatch(r"range\(([A-Za-z_]\w*)\)", iterable)) and outer.outer is None:
+        count = _count(iterable)
+        if count and outer.outer is None:
             turns = {c: len(slot.pieces[c].turns) if c in slot.pieces else 0 for c in outer.contexts}
-            names.turns_counted.append((counted[1], turns))
+            names.turns_counted.append((count, turns))
         self._behind_loop(slot.bodies[0], outer, names, flow)
         return step
+
+
+def _count(iterable: str) -> str:
+    """How many turns a loop has, where one name says that."""
+    found = re.fullmatch(r"range\(([A-Za-z_]\w*)\)|(?:enumerate\()?([A-Za-z_]\w*)\)?", iterable)
+    if found is None:
+        return ""
+    return found[1] or f"len({found[2]})"
 
 
 def _target(one: tree.Name | tree.Names, variables: Mapping[str, str]) -> str:

@@ -268,11 +268,16 @@ class Model:
     """The definition of a model, or of one that others of its file derive from."""
 
     graph: Graph
-    """The model, or the first that derives from it."""
+    """The model; where that needs arguments, the first of those that derive from it."""
     routine: Routine
     carried: list[str]
-    """The model's parameters that the generated code takes."""
+    """The graph's own parameters that the generated code takes."""
     derived: list[Derived] = field(default_factory=list)
+
+    @property
+    def graphs(self) -> list[Graph]:
+        """All models that this is the definition of."""
+        return [self.graph, *(one.graph for one in self.derived if one.graph is not self.graph)]
 
 
 @dataclass(slots=True)
@@ -303,7 +308,8 @@ class Plan:
                 if derived.graph is graph:
                     return derived.name, {name: safe(name) for name in derived.carried}
             if model.graph is graph:
-                return model.routine.name, {name: safe(name) for name in model.carried}
+                names = {one.spec_name: one.name for one in model.routine.parameters}
+                return model.routine.name, {name: names[name] for name in model.carried}
         raise LookupError(graph.name)
 
     def first_use(self, routine: Routine) -> tuple[Graph, Piece, str] | None:

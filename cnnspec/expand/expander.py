@@ -480,6 +480,8 @@ class Expander(Application):
             raise Problem("no-output", f"the model `{name}` computes nothing", span, help="add layers after its input")
         ports = self._ports(frame, span)
         self._check_result(frame, ports, name, span)
+        # The names of a derived model's body are those of the model that it derives from, some of them its own as well.
+        own = arguments if definition.base is None else {}
         root = Scope.model_construct(
             path="",
             label="",
@@ -488,7 +490,7 @@ class Expander(Application):
             origin=span,
             span=definition.span,
             arguments=self.plain(arguments),
-            names=self.plain({name: value for name, value in frame.names.items() if name not in arguments}),
+            names=self.plain({name: value for name, value in frame.names.items() if name not in own}),
             bindings=tuple(frame.bindings),
             inputs=tuple([port.value for port in self.model_inputs]),
             input_names=tuple([name for name, _ in frame.inputs]),
