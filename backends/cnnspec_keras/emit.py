@@ -368,8 +368,12 @@ class _Function:
                 case "alias":
                     self.body.line(f"{step.outputs[0]} = {step.inputs[0]}")
                 case "repeat":
+                    for line in step.beginnings():
+                        self.body.line(line)
                     self.body.put(f"for {step.targets} in ", parsed(step.iterable), ":")
                     self._indented(step.bodies[0], prefix)
+                    for line in step.changes():
+                        self.body.line(f"    {line}")
                 case "apply" if not (step.stages or step.bodies or step.routine):
                     self._pass_on(steps, position)
                 case "apply":

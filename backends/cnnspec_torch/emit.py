@@ -769,23 +769,14 @@ class _Class:
 
     @staticmethod
     def _begin_turns(step: Step, writer: Writer) -> None:
-        for name, first, _ in step.carried:
-            if first and first != name:
-                writer.line(f"{name} = {first}")
+        for line in step.beginnings():
+            writer.line(line)
         writer.put(f"for {step.targets} in ", parsed(step.iterable), ":")
 
     @staticmethod
     def _end_turn(step: Step, writer: Writer) -> None:
-        for name, _, then in step.carried:
-            if not then or then == name:
-                continue
-            made: ast.expr = ast.parse(then, mode="eval").body
-            added: list[str] = []
-            while isinstance(made, ast.BinOp) and isinstance(made.op, ast.Add):
-                added.insert(0, ast.unparse(made.right))
-                made = made.left
-            grows = added and ast.unparse(made) == name
-            writer.line(f"{name} += {' + '.join(added)}" if grows else f"{name} = {then}")
+        for line in step.changes():
+            writer.line(line)
 
     def _define_repeat(self, step: Step, writer: Writer) -> None:
         inner = Writer(indent=writer.indent + 1)
@@ -828,6 +819,15 @@ class _Class:
             if step.kind == "repeat":
                 inner = Writer(indent=writer.indent + 1)
                 self.run(step.bodies[0], inner)
+                read = {name for name in step.accumulated if re.search(rf"\b{name}\b", "\n".join(inner.lines))}
+                step.carried = [
+                    (name, self._in_forward(first), self._in_forward(then))
+                    for name, first, then in step.carried
+                    if name in read
+                ]
+                self._end_turn(step, inner)
+                for line in step.beginnings():
+                    writer.line(line)
                 targets, iterable, numbers = _counted(step.targets, step.iterable, inner.lines)
                 turns = _written_out(targets, numbers, inner.lines)
                 if turns:

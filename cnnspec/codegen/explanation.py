@@ -19,8 +19,8 @@ from cnnspec.codegen.alignment import Body, Differ
 from cnnspec.codegen.emission import Maker, Sizes
 from cnnspec.codegen.naming import safe
 from cnnspec.codegen.pieces import Piece
-from cnnspec.codegen.source import Bound, Source, inside
-from cnnspec.codegen.translation import Translated, Translator, Untranslatable, before, text, word
+from cnnspec.codegen.source import Bound, Source, before, inside
+from cnnspec.codegen.translation import Translated, Translator, Untranslatable, text, word
 from cnnspec.diagnostics import Span
 from cnnspec.graph import Plain
 from cnnspec.shapes import Dims
@@ -81,6 +81,8 @@ class Names:
         """The conditions so far."""
         self.turn_names: dict[tuple[Span, str], str] = {}
         """The variables of the loops that are being planned, by the loop's place and the spec's name."""
+        self.accumulated: dict[tuple[Span, str], tuple[str, Bound]] = {}
+        """Names that the spec's loops take from turn to turn, by the loop's place, with what changes them there."""
         self.model = carried is not None
         self.reserved = reserved
         self.implicit: dict[str, Values] = {}
@@ -309,15 +311,9 @@ class Names:
 
     def turn_variables(self, loop: tree.For) -> dict[str, str]:
         """What the names of a loop of the spec are called here."""
-        taken = {*self.all, *self.reserved, *self.open_loops, *self.carried}
-        taken -= (self.spec_locals.keys() | self.counters) - {*self.open_loops}
         variables: dict[str, str] = {}
         for name in loop.names:
-            own, number = safe(name.text), 2
-            while own in taken or own in variables.values():
-                own = f"{safe(name.text)}_{number}"
-                number += 1
-            variables[name.text] = own
+            variables[name.text] = self.local(safe(name.text), variables.values())
         return variables
 
     def iterable(self, loop: tree.For, turns: Mapping[int, list[dict[str, Plain]]], body: Body) -> str | None:
@@ -351,6 +347,31 @@ class Names:
             for name in variables:
                 del self.turn_names[loop.span, name]
                 self.open_loops.pop()
+
+    @contextmanager
+    def turns_again(self, turn_names: Mapping[tuple[Span, str], str]) -> Iterator[None]:
+        """Within, the names of loops mean what they did, when ``turn_names`` was taken."""
+        others, self.turn_names = self.turn_names, dict(turn_names)
+        self.open_loops += turn_names.values()
+        try:
+            yield
+        finally:
+            self.turn_names = others
+            del self.open_loops[len(self.open_loops) - len(turn_names) :]
+
+    def local(self, wish: str, others: Iterable[str] = ()) -> str:
+        """A name like this one for something of the constructor's, which may be the spec's own name for it."""
+        taken = {*self.all, *self.reserved} - (self.spec_locals.keys() | self.counters)
+        return _unlike(wish, {*taken, *self.carried, *self.open_loops, *others})
+
+    def value_before(self, name: str, loop: tree.For) -> Translated | None:
+        """What a name is as a loop begins."""
+        translator = _BodyTranslator(self, 0)
+        try:
+            made = translator.name(tree.Name(loop.iterable.span, name))
+        except Untranslatable:
+            return None
+        return Translated(made, translator.locals)
 
     def commit(self, made: Translated) -> str:
         """The text of an expression that is going to be written."""
@@ -635,8 +656,83 @@ class _BodyTranslator(Translator):
         own = inside(e.span, statement.iterable.span if isinstance(statement, tree.For) else statement.span)
         return before(statement.span, e.span) and not own and not any(inside(e.span, side) for side in one.instead)
 
+    def _taken_on(self, e: tree.Name) -> str | None:
+        """The name's own name where a loop of the code takes it from turn to turn, in that loop or behind it."""
+        for (loop, name), (own, bound) in reversed(self.names.accumulated.items()):
+            if name != e.text:
+                continue
+            change = bound.statement.span
+            if inside(e.span, loop):
+                return own if before(e.span, change) or inside(e.span, change) else None
+            around = bound.within[:-1]
+            if before(loop, e.span) and all(inside(e.span, one) for one in around):
+                definition = self.names.source.around(e.span)
+                known = self.names.source.bound(definition)[name] if definition is not None else []
+                later = [one for one in known if before(change, one.statement.span)]
+                return own if not any(before(one.statement.span, e.span) for one in later) else None
+        return None
+
+    def _summed(self, e: tree.Name) -> ast.expr | None:
+        """A name to which each turn of a loop before has added something, where the loop makes no layers."""
+        source = self.names.source
+        definition = source.around(e.span)
+        known = source.bound(definition).get(e.text, []) if definition is not None else []
+        ahead = [one for one in known if self._ahead(one, e)]
+        if not ahead or not ahead[-1].loops or inside(e.span, ahead[-1].loops[-1]):
+            return None
+        last = ahead[-1]
+        loop = source.regions[last.loops[-1]]
+        change = last.statement
+        if (
+            last not in list(source.accumulated(loop))
+            or not all(inside(e.span, one) for one in last.within[:-1])
+            or not isinstance(change, tree.Binding)
+            or not isinstance(change.value, tree.Binary)
+            or change.value.operator != "+"
+            or not (isinstance(change.value.left, tree.Name) and change.value.left.text == e.text)
+        ):
+            return None
+        first = self.name(tree.Name(loop.iterable.span, e.text))
+        iterable = self.translate(loop.iterable)
+        taken = {*self.names.all, *self.names.reserved, *self.names.open_loops, *self.names.carried}
+        own = {name.text: _unlike(safe(name.text), taken) for name in loop.names}
+        others = self.names.turn_names
+        self.names.turn_names = others | {(loop.span, name): word for name, word in own.items()}
+        try:
+            each = self.translate(change.value.right)
+        finally:
+            self.names.turn_names = others
+        targets: list[ast.expr] = [
+            ast.Tuple([ast.Name(own[name.text]) for name in one.names])
+            if isinstance(one, tree.Names)
+            else ast.Name(own[one.text])
+            for one in loop.targets
+        ]
+        target = targets[0] if len(targets) == 1 else ast.Tuple(targets)
+        turns = ast.GeneratorExp(each, [ast.comprehension(target, iterable, [], 0)])
+        alone = isinstance(each, ast.Name) and isinstance(target, ast.Name) and each.id == target.id
+        total: ast.expr = ast.Call(ast.Name("sum"), [iterable if alone else turns], [])
+        if not (isinstance(first, ast.Constant) and first.value == 0):
+            total = ast.BinOp(first, ast.Add(), total)
+        name = safe(e.text)
+        written = text(total)
+        if (
+            self.names.defined.get(name, written) == written
+            and not _turns(total, self.names)
+            and not self.names.means_another(name)
+        ):
+            self.locals[name] = total
+            return ast.Name(name)
+        return total
+
     @override
     def name(self, e: tree.Name) -> ast.expr:
+        own = self._taken_on(e)
+        if own is not None:
+            return ast.Name(own)
+        summed = self._summed(e)
+        if summed is not None:
+            return summed
         bound = self._reaching(e)
         if bound is None:
             own = self.names.parameter_names.get(e.text)
@@ -707,6 +803,15 @@ def _unpacked(targets: Sequence[tree.Name | tree.Names], item: Any) -> dict[str,
         else:
             found[target.text] = one
     return found
+
+
+def _unlike(wish: str, taken: Container[str]) -> str:
+    """A name like this one that is not taken."""
+    name, number = wish, 2
+    while name in taken:
+        name = f"{wish}_{number}"
+        number += 1
+    return name
 
 
 def _turns(expression: ast.expr, names: Names) -> bool:

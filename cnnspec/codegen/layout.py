@@ -102,7 +102,8 @@ def lay_out(before: str, part: Part, indent: int, after: str = "") -> list[str]:
     plain = all(isinstance(inner, str) for inner in part.parts)
     # With a call of the result to break instead, formatters would leave the arguments on the line.
     called = after.startswith("(") and len(f"{pad}{before}{flat(part)}(") <= WIDTH
-    if plain and len(inside) <= WIDTH and not called and after != ",":
+    # Those of a list get a line each.
+    if plain and len(inside) <= WIDTH and not called and after != "," and part.head != "[":
         return [*lines, inside, f"{pad}{part.closing}{after}"]
     for inner in part.parts:
         lines += lay_out("", inner, indent + 1, ",")
@@ -200,13 +201,14 @@ LONGEST_PART = 56
 
 
 def parsed(text: str, prefix: str = "") -> Part:
-    """An expression as a part: a call or a tuple that is long enough to be broken with its arguments apart."""
+    """An expression as a part: a call, a tuple or a list that is long enough to be broken with its parts apart."""
     if len(prefix) + len(text) < LONGEST_PART:
         return f"{prefix}{text}"
-    head, opening, rest = text.partition("(")
-    inner = _split(rest[:-1]) if rest.endswith(")") and re.fullmatch(r"[\w.]*", head) else None
-    if inner is not None:
-        return Bracket(f"{head}{opening}", [parsed(one) for one in inner], prefix=prefix)
+    call, table = re.fullmatch(r"([\w.]*\()(.*)\)", text), re.fullmatch(r"(\[)(.*)\]", text)
+    for found, closing in ((call, ")"), (table, "]")):
+        inner = _split(found[2]) if found is not None else None
+        if found is not None and inner is not None and " for " not in found[2]:
+            return Bracket(found[1], [parsed(one) for one in inner], closing, prefix=prefix)
     operands = _operands(text)
     return Chain(operands, prefix) if len(operands) > 1 else f"{prefix}{text}"
 

@@ -14,7 +14,7 @@ import ast
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -91,8 +91,8 @@ class _Carry:
     """A number of channels that a loop takes from turn to turn, along with a value.
 
     ``begun`` are the first turns and ``values`` what is read in later ones, by context; ``maker`` is the part that
-    makes it, with the place among its results; ``variables`` are the loop's, ``starts`` is what the channels at first
-    may be called, and ``last`` what those are that the last turn made.
+    makes it, with the place among its results; ``turns`` are the variables of the loops around, ``starts`` is what the
+    channels at first may be called, and ``last`` what those are that the last turn made.
     """
 
     name: str
@@ -102,7 +102,7 @@ class _Carry:
     begun: set[int]
     values: dict[int, int]
     maker: tuple[int, int]
-    variables: dict[str, str]
+    turns: dict[tuple[Span, str], str]
     starts: list[Translated]
     last: dict[int, Translated | None] = field(default_factory=dict)
 
@@ -156,6 +156,8 @@ class Planner:
         """The model that others derive from, while its definition is planned."""
         self.carries: list[_Carry] = []
         """Numbers that loops take from turn to turn."""
+        self.accumulated: list[tuple[Step, str, Translated, Translated]] = []
+        """What the spec's own loops take from turn to turn: a name, what it is at first, and after a turn."""
         self.equal: dict[tuple[int, str], int] = {}
         """The uses in probes and later models that are as in a graph before, with its number."""
         self.twins: dict[int, Node] = {}
@@ -454,12 +456,14 @@ class Planner:
         self._name_channels(names, uses, owners, input_names)
         sources = dict(zip(names.implicit, owners, strict=True))
         flow = Flow(body, uses, input_names)
-        others, self.carries = self.carries, []
+        others = self.carries, self.accumulated
+        self.carries, self.accumulated = [], []
         try:
             steps = self._steps(body, names, flow)
             self._finish_carries(names, flow)
+            self._finish_accumulated(names)
         finally:
-            self.carries = others
+            self.carries, self.accumulated = others
         for step in _flat(steps):
             step.variable = step.variable if step.variable in names.carried_used else ""
         output_channels = self._output_channels(uses, body, names)
@@ -829,11 +833,9 @@ class Planner:
             }
             for context, value in values.items():
                 names.value_channels[flow.use_of(inner, context), value] = Translated(ast.Name(name))
-            loop = self.source.loops.get(inner.loop) if inner.loop is not None else None
-            known = {n.text: names.turn_names.get((loop.span, n.text)) for n in loop.names} if loop is not None else {}
-            variables = {name: own for name, own in known.items() if own is not None}
+            turns = dict(names.turn_names)
             self.carries.append(
-                _Carry(name, step, inner, body, set(begun), values, (maker, position), variables, list(starts.values()))
+                _Carry(name, step, inner, body, set(begun), values, (maker, position), turns, list(starts.values()))
             )
 
     @staticmethod
@@ -921,15 +923,14 @@ class Planner:
             values[context] = names.carried[carry.name][id(carry.outer), inner.parent[context]]
             if one is not None:
                 options.setdefault(one.text, one)
-        loop = self.source.loops.get(inner.loop) if inner.loop is not None else None
-        with names.turns(loop, carry.variables) if loop is not None and carry.variables else nullcontext():
-            made = names.channels(list(options.values()), values, inner)
         first = {inner.parent[c]: names.carried[carry.name][id(inner), c] for c in carry.begun}
-        initial = names.translate(carry.starts, first, carry.outer)
         defined = set(names.defined)
-        if initial is None and (either := names.either(carry.starts, first, carry.outer)) is not None:
-            # A name for what begins here alone is one too many.
-            initial = either.text if either.text in defined else names.defined.pop(either.text)
+        with names.turns_again(carry.turns):
+            made = names.channels(list(options.values()), values, inner)
+            initial = names.translate(carry.starts, first, carry.outer)
+            if initial is None and (either := names.either(carry.starts, first, carry.outer)) is not None:
+                # A name for what begins here alone is one too many.
+                initial = either.text if either.text in defined else names.defined.pop(either.text)
         if made is None or initial is None:
             raise Restart(inner.loop)  # channels that follow no rule over its turns
         carry.step.carried.append((carry.name, initial, names.commit(made)))
@@ -1283,10 +1284,57 @@ class Planner:
                     inner.variable, inner.first = stack.enter_context(names.counter()), 0
                     iterable = f"enumerate({iterable})"
                     targets = f"{inner.variable}, {f'({targets})' if len(loop.targets) > 1 else targets}"
-                return self._loop_step(targets, iterable, slot, names, flow)
+                accumulated = self._accumulate(loop, inner, body, names)
+                step = self._loop_step(targets, iterable, slot, names, flow)
+                self.accumulated += [(step, *one) for one in accumulated]
+                return step
         except Differ:
             # The numbers in its labels may need one.
             raise Restart(("counted", slot.key[1]) if inner.variable else without_counter) from None
+
+    def _accumulate(
+        self, loop: tree.For, inner: Body, body: Body, names: Names
+    ) -> list[tuple[str, Translated, Translated]]:
+        """The names that a loop of the spec takes from turn to turn, with what they are at first and after a turn."""
+        assert inner.turn is not None
+        found = []
+        turns = {(inner.parent[c], inner.turn[c]): c for c in inner.contexts}
+        for bound in self.source.accumulated(loop):
+            change = bound.statement
+            assert isinstance(change, tree.Binding)
+            name = change.targets[0].text
+            first = names.value_before(name, loop)
+            if first is None:
+                continue
+            own = names.local(safe(name))
+            names.accumulated[loop.span, name] = own, bound
+            after = next(iter(names.translations([change.value.span])), None)
+            values: dict[tuple[int, int], Any] = {}
+            names.carried[own] = values
+            try:
+                if after is None:
+                    raise ValueError(name)
+                for context in body.contexts:
+                    value, turn = first.evaluate(names.environment(context, body)), 0
+                    while (context, turn) in turns:
+                        values[id(inner), turns[context, turn]] = value
+                        value = after.evaluate(names.environment(turns[context, turn], inner))
+                        turn += 1
+                    values[id(body), context] = value
+            except (NameError, TypeError, ValueError, ArithmeticError, IndexError):
+                del names.accumulated[loop.span, name], names.carried[own]
+                continue
+            found.append((own, first, after))
+        return found
+
+    def _finish_accumulated(self, names: Names) -> None:
+        """Write what loops take from turn to turn, as far as something reads it."""
+        waiting = list(self.accumulated)
+        while ready := [one for one in waiting if one[1] in names.carried_used]:
+            waiting = [one for one in waiting if one not in ready]
+            for step, own, first, after in ready:
+                step.carried.append((own, names.commit(first), names.commit(after)))
+                step.accumulated.add(own)
 
     @staticmethod
     def _counter(loop: tree.For, inner: Body, variables: Mapping[str, str]) -> tuple[str, int]:

@@ -5,6 +5,7 @@ Everything is text of Python by now, but for how a target writes a statement.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +164,8 @@ class Step:
 
     Either text is empty where a loop around this one, or inside it, says so.
     """
+    accumulated: set[str] = field(default_factory=set)
+    """Those of them that the spec itself takes from turn to turn."""
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     used: bool = True
@@ -173,6 +176,25 @@ class Step:
     auxiliary: bool = False
     hint: str = ""
     """A name for the result where the spec gave none: that of the group around it."""
+
+    def beginnings(self) -> list[str]:
+        """The statements before a loop for what it takes from turn to turn."""
+        return [f"{name} = {first}" for name, first, _ in self.carried if first and first != name]
+
+    def changes(self) -> list[str]:
+        """Those at the end of its turns."""
+        found = []
+        for name, _, then in self.carried:
+            if not then or then == name:
+                continue
+            made: ast.expr = ast.parse(then, mode="eval").body
+            added: list[str] = []
+            while isinstance(made, ast.BinOp) and isinstance(made.op, ast.Add):
+                added.insert(0, ast.unparse(made.right))
+                made = made.left
+            grows = added and ast.unparse(made) == name
+            found.append(f"{name} += {' + '.join(added)}" if grows else f"{name} = {then}")
+        return found
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class Source:
         self.labels: dict[Span, tree.Label] = {}
         """The label before an expression, by the place of the two together and of the expression alone."""
         self.loops: dict[Span, tree.For] = {}
+        self.regions: dict[Span, tree.For] = {}
+        """The loops by the places of their bodies."""
         self._bound: dict[str, dict[str, list[Bound]]] = {}
         for file in files:
             for definition in file.definitions:
@@ -47,6 +49,7 @@ class Source:
                 for part in parts((definition.parameters, definition.body, definition.base)):
                     if isinstance(part, tree.For):
                         self.loops[part.span] = part
+                        self.regions[region(part.body)] = part
                     if isinstance(part, tree.Labelled):
                         self.labels[part.span] = self.labels[part.value.span] = part.label
                     if isinstance(part, tree.Expression):
@@ -84,6 +87,24 @@ class Source:
             if inside(span, definition.span):
                 return definition
         return None
+
+    def accumulated(self, loop: tree.For) -> Iterator[Bound]:
+        """What gives another value, in each turn of a loop, to a name that had one before and is read until then."""
+        definition = self.around(loop.span)
+        body = region(loop.body)
+        for name, known in self.bound(definition).items() if definition is not None else ():
+            within = [one for one in known if inside(one.statement.span, loop.span)]
+            if len(within) != 1 or not isinstance(within[0].statement, tree.Binding):
+                continue
+            (one,) = within
+            reads = [part.span for part in parts(loop.body) if isinstance(part, tree.Name) and part.text == name]
+            if (
+                one.within[-1:] == (body,)
+                and len(within[0].statement.targets) == 1
+                and any(before(other.statement.span, loop.span) for other in known if other is not one)
+                and not any(before(one.statement.span, span) and not inside(span, one.statement.span) for span in reads)
+            ):
+                yield one
 
     def bound(self, definition: tree.Definition) -> dict[str, list[Bound]]:
         """Where each name of a definition's body gets values, in the order of the text; groups are bodies of it too."""
@@ -132,6 +153,11 @@ def _statements(
 def region(body: tuple[tree.Statement, ...]) -> Span:
     """The place of a body, from its first statement to its last; an empty one has none."""
     return body[0].span.to(body[-1].span) if body else Span("", 0, 0, 0, 0)
+
+
+def before(one: Span, other: Span) -> bool:
+    """Whether a place comes before another in the text."""
+    return (one.line, one.column) < (other.line, other.column)
 
 
 def inside(span: Span, outer: Span) -> bool:

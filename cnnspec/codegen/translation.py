@@ -19,7 +19,6 @@ from typing import Any
 from typing_extensions import override
 
 from cnnspec.codegen.emission import literal
-from cnnspec.diagnostics import Span
 from cnnspec.expand.expressions import words
 from cnnspec.expand.functions import FUNCTIONS
 from cnnspec.syntax import tree
@@ -87,9 +86,9 @@ class Translated:
             self._codes = [(targets, _compiled(one)) for targets, one in [*written, ([], self.text)]]
         known = dict(names)
         for targets, code in self._codes[:-1]:
-            value = eval(code, _ENVIRONMENT, known)
+            value = _evaluated(code, known)
             known |= zip(targets, value, strict=True) if len(targets) > 1 else {targets[0]: value}
-        return eval(self._codes[-1][1], _ENVIRONMENT, known)
+        return _evaluated(self._codes[-1][1], known)
 
     def elements(self) -> list[Translated]:
         """The expressions in a list or tuple that is written out, and in those inside it; itself, if it is no such."""
@@ -97,13 +96,11 @@ class Translated:
 
     @property
     def names(self) -> set[str]:
-        """The names in it and in its locals, those of functions included."""
-        return {
-            part.id
-            for expression in (self.expression, *self.locals.values())
-            for part in ast.walk(expression)
-            if isinstance(part, ast.Name)
-        }
+        """The names in it and in its locals, those of functions included, and not those of its own loops."""
+        everything = [part for one in (self.expression, *self.locals.values()) for part in ast.walk(one)]
+        turns = [part.target for part in everything if isinstance(part, ast.comprehension)]
+        own = {part.id for target in turns for part in ast.walk(target) if isinstance(part, ast.Name)}
+        return {part.id for part in everything if isinstance(part, ast.Name)} - own
 
 
 def _elements(e: ast.expr) -> list[ast.expr]:
@@ -118,6 +115,12 @@ def _elements(e: ast.expr) -> list[ast.expr]:
 @lru_cache(maxsize=10_000)
 def _compiled(written: str) -> CodeType:
     return compile(written, "<translated>", "eval")
+
+
+def _evaluated(code: CodeType, names: Mapping[str, Any]) -> Any:
+    # What is inside a loop of an expression sees global names alone.
+    inner = any(isinstance(constant, CodeType) for constant in code.co_consts)
+    return eval(code, {**_ENVIRONMENT, **names}) if inner else eval(code, _ENVIRONMENT, names)
 
 
 def text(expression: ast.expr) -> str:
@@ -214,11 +217,6 @@ class Translator(ABC):
 def word(name: str) -> ast.expr | None:
     """A word of the language that is a string in generated code."""
     return ast.Constant(name) if name in words() else None
-
-
-def before(one: Span, other: Span) -> bool:
-    """Whether a place comes before another in the text."""
-    return (one.line, one.column) < (other.line, other.column)
 
 
 def substituted(one: Translated, given: Mapping[str, str]) -> ast.expr:

@@ -51,4 +51,3 @@ def differences(
         off = max(float(np.abs(outputs[0][key] - outputs[1][key]).max()) for key in outputs[0])
         results.append((name, off, max(float(np.abs(one).max()) for one in outputs[0].values()), graph.params))
     return results
-

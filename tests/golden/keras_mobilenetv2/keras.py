@@ -4,11 +4,21 @@ Input: image 224x224x3 (height x width x channels)
 Output: output 1000
 Parameters: 3,504,872
 Multiply-accumulates: 300,774,272
-Compiled with alpha = 1.0
 """
+
+import math
 
 import keras
 from keras import layers
+
+
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """Give the multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
 
 
 def inverted_residual(
@@ -47,12 +57,12 @@ def inverted_residual(
 
 
 def mobilenetv2(
-    classes: int = 1000, *, input_size: tuple[int, int] = (224, 224)
+    classes: int = 1000, alpha: float = 1.0, *, input_size: tuple[int, int] = (224, 224)
 ) -> keras.Model:
     """MobileNetV2: 224x224x3 -> 1000."""
     image = keras.Input((*input_size, 3), name="image")
     x = layers.Conv2D(
-        32,
+        round_to(32 * alpha, 8),
         3,
         strides=2,
         padding="same",
@@ -61,21 +71,26 @@ def mobilenetv2(
     )(image)
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="bn_Conv1")(x)
     x = layers.ReLU(6.0, name="Conv1_relu")(x)  # 112x112x32
-    x = inverted_residual(x, 16, expansion=1, name="expanded_conv")  # 112x112x16
-    x = inverted_residual(x, 24, stride=2, name="block_1")  # 56x56x24
-    x = inverted_residual(x, 24, name="block_2")  # 56x56x24
-    x = inverted_residual(x, 32, stride=2, name="block_3")  # 28x28x32
-    x = inverted_residual(x, 32, name="block_4")  # 28x28x32
-    x = inverted_residual(x, 32, name="block_5")  # 28x28x32
-    x = inverted_residual(x, 64, stride=2, name="block_6")  # 14x14x64
-    for i in range(7, 10):
-        x = inverted_residual(x, 64, name=f"block_{i}")  # 14x14x64
-    for i in range(10, 13):
-        x = inverted_residual(x, 96, name=f"block_{i}")  # 14x14x96
-    x = inverted_residual(x, 160, stride=2, name="block_13")  # 7x7x160
-    x = inverted_residual(x, 160, name="block_14")  # 7x7x160
-    x = inverted_residual(x, 160, name="block_15")  # 7x7x160
-    x = inverted_residual(x, 320, name="block_16")  # 7x7x320
+    x = inverted_residual(
+        x, round_to(math.floor(16 * alpha), 8), expansion=1, name="expanded_conv"
+    )
+    before = 1
+    for width, depth, stride in [
+        (24, 2, 2),
+        (32, 3, 2),
+        (64, 4, 2),
+        (96, 3, 1),
+        (160, 3, 2),
+        (320, 1, 1),
+    ]:
+        for j in range(depth):
+            x = inverted_residual(
+                x,
+                round_to(math.floor(width * alpha), 8),
+                stride=stride if j == 0 else 1,
+                name=f"block_{before + j}",
+            )
+        before += depth
     x = layers.Conv2D(1280, 1, use_bias=False, name="Conv_1")(x)  # 7x7x1280
     x = layers.BatchNormalization(momentum=0.999, epsilon=0.001, name="Conv_1_bn")(x)
     x = layers.ReLU(6.0, name="out_relu")(x)  # 7x7x1280

@@ -4,12 +4,22 @@ Input: image 3x224x224 (channels x height x width)
 Output: output 1000
 Parameters: 3,504,872
 Multiply-accumulates: 300,774,272
-Compiled with alpha = 1.0
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def round_to(
+    value: float, multiple: int, least: int | None = None, limit: float = 0.9
+) -> int:
+    """Give the multiple nearest to a value, never below ``limit`` times it."""
+    least = multiple if least is None else least
+    rounded = max(least, int(value + multiple / 2) // multiple * multiple)
+    return rounded + multiple if rounded < limit * value else rounded
 
 
 def same_padding(
@@ -85,32 +95,43 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """MobileNetV2: 3x224x224 -> 1000."""
 
-    def __init__(self, classes: int = 1000) -> None:
+    def __init__(self, classes: int = 1000, alpha: float = 1.0) -> None:
         super().__init__()
-        self.Conv1 = SameConv2d(3, 32, 3, stride=2, bias=False)
-        self.bn_Conv1 = nn.BatchNorm2d(32, eps=0.001, momentum=0.001)
+        self.Conv1 = SameConv2d(3, round_to(32 * alpha, 8), 3, stride=2, bias=False)
+        self.bn_Conv1 = nn.BatchNorm2d(
+            round_to(32 * alpha, 8), eps=0.001, momentum=0.001
+        )
         self.Conv1_relu = nn.ReLU6(inplace=True)
-        self.expanded_conv = InvertedResidual(32, 16, expansion=1)
-        self.block_1 = InvertedResidual(16, 24, stride=2)
-        self.block_2 = InvertedResidual(24, 24)
-        self.block_3 = InvertedResidual(24, 32, stride=2)
-        self.block_4 = InvertedResidual(32, 32)
-        self.block_5 = InvertedResidual(32, 32)
-        self.block_6 = InvertedResidual(32, 64, stride=2)
-        self.block_7 = InvertedResidual(64, 64)
-        self.block_8 = InvertedResidual(64, 64)
-        self.block_9 = InvertedResidual(64, 64)
-        self.block_10 = InvertedResidual(64, 96)
-        self.block_11 = InvertedResidual(96, 96)
-        self.block_12 = InvertedResidual(96, 96)
-        self.block_13 = InvertedResidual(96, 160, stride=2)
-        self.block_14 = InvertedResidual(160, 160)
-        self.block_15 = InvertedResidual(160, 160)
-        self.block_16 = InvertedResidual(160, 320)
-        self.Conv_1 = nn.Conv2d(320, 1280, 1, bias=False)
-        self.Conv_1_bn = nn.BatchNorm2d(1280, eps=0.001, momentum=0.001)
+        self.expanded_conv = InvertedResidual(
+            round_to(32 * alpha, 8), round_to(math.floor(16 * alpha), 8), expansion=1
+        )
+        channels = round_to(math.floor(16 * alpha), 8)
+        before = 1
+        for width, depth, stride in [
+            (24, 2, 2),
+            (32, 3, 2),
+            (64, 4, 2),
+            (96, 3, 1),
+            (160, 3, 2),
+            (320, 1, 1),
+        ]:
+            for j in range(depth):
+                self.add_module(
+                    f"block_{before + j}",
+                    InvertedResidual(
+                        channels,
+                        round_to(math.floor(width * alpha), 8),
+                        stride=stride if j == 0 else 1,
+                    ),
+                )
+                channels = round_to(math.floor(width * alpha), 8)
+            before += depth
+        self.Conv_1 = nn.Conv2d(channels, 1280, 1, bias=False)
+        self.Conv_1_bn = nn.BatchNorm2d(
+            round_to(1280 * max(alpha, 1.0), 8), eps=0.001, momentum=0.001
+        )
         self.out_relu = nn.ReLU6(inplace=True)
-        self.predictions = nn.Linear(1280, classes)
+        self.predictions = nn.Linear(round_to(1280 * max(alpha, 1.0), 8), classes)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(module.weight)
@@ -120,22 +141,18 @@ class MobileNetV2(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         x = self.Conv1_relu(self.bn_Conv1(self.Conv1(image)))  # 32x112x112
         x = self.expanded_conv(x)  # 16x112x112
-        x = self.block_1(x)  # 24x56x56
-        x = self.block_2(x)  # 24x56x56
-        x = self.block_3(x)  # 32x28x28
-        x = self.block_4(x)  # 32x28x28
-        x = self.block_5(x)  # 32x28x28
-        x = self.block_6(x)  # 64x14x14
-        x = self.block_7(x)  # 64x14x14
-        x = self.block_8(x)  # 64x14x14
-        x = self.block_9(x)  # 64x14x14
-        x = self.block_10(x)  # 96x14x14
-        x = self.block_11(x)  # 96x14x14
-        x = self.block_12(x)  # 96x14x14
-        x = self.block_13(x)  # 160x7x7
-        x = self.block_14(x)  # 160x7x7
-        x = self.block_15(x)  # 160x7x7
-        x = self.block_16(x)  # 320x7x7
+        before = 1
+        for width, depth, stride in [
+            (24, 2, 2),
+            (32, 3, 2),
+            (64, 4, 2),
+            (96, 3, 1),
+            (160, 3, 2),
+            (320, 1, 1),
+        ]:
+            for j in range(depth):
+                x = getattr(self, f"block_{before + j}")(x)
+            before += depth
         x = self.out_relu(self.Conv_1_bn(self.Conv_1(x)))  # 1280x7x7
         x = F.adaptive_avg_pool2d(x, 1)  # 1280x1x1
         x = torch.flatten(x, 1)  # 1280

@@ -60,33 +60,41 @@ class MobileNet_V2(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.features = nn.Sequential(
+        layers: list[nn.Module] = [
             nn.Sequential(
                 nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(32, eps=1e-5, momentum=0.1),
                 nn.ReLU6(inplace=True),
             ),
-            InvertedResidual(32, 16, 1),
-            InvertedResidual(16, 24, 6, stride=2),
-            InvertedResidual(24, 24, 6),
-            InvertedResidual(24, 32, 6, stride=2),
-            InvertedResidual(32, 32, 6),
-            InvertedResidual(32, 32, 6),
-            InvertedResidual(32, 64, 6, stride=2),
-            *[InvertedResidual(64, 64, 6) for _ in range(3)],
-            InvertedResidual(64, 96, 6),
-            InvertedResidual(96, 96, 6),
-            InvertedResidual(96, 96, 6),
-            InvertedResidual(96, 160, 6, stride=2),
-            InvertedResidual(160, 160, 6),
-            InvertedResidual(160, 160, 6),
-            InvertedResidual(160, 320, 6),
+        ]
+        channels = 32
+        for expansion, filters, depth, stride in [
+            (1, 16, 1, 1),
+            (6, 24, 2, 2),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        ]:
+            for j in range(depth):
+                layers.append(
+                    InvertedResidual(
+                        channels,
+                        filters,
+                        expansion,
+                        stride=stride if j == 0 else 1,
+                    ),
+                )
+                channels = filters
+        layers.append(
             nn.Sequential(
-                nn.Conv2d(320, 1280, 1, bias=False),
+                nn.Conv2d(channels, 1280, 1, bias=False),
                 nn.BatchNorm2d(1280, eps=1e-5, momentum=0.1),
                 nn.ReLU6(inplace=True),
             ),
         )
+        self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, classes))
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
