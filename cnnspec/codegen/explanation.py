@@ -694,14 +694,11 @@ class _BodyTranslator(Translator):
             return None
         first = self.name(tree.Name(loop.iterable.span, e.text))
         iterable = self.translate(loop.iterable)
-        taken = {*self.names.all, *self.names.reserved, *self.names.open_loops, *self.names.carried}
-        own = {name.text: _unlike(safe(name.text), taken) for name in loop.names}
-        others = self.names.turn_names
-        self.names.turn_names = others | {(loop.span, name): word for name, word in own.items()}
-        try:
-            each = self.translate(change.value.right)
-        finally:
-            self.names.turn_names = others
+        # What the loop's names are called hides what else is called so.
+        apart = {name.text: f"_{name.text}_" for name in loop.names}
+        seen = Translated(self._in_turns(loop, apart, change.value.right)).names
+        own = {name.text: _unlike(safe(name.text), seen) for name in loop.names}
+        each = self._in_turns(loop, own, change.value.right)
         targets: list[ast.expr] = [
             ast.Tuple([ast.Name(own[name.text]) for name in one.names])
             if isinstance(one, tree.Names)
@@ -724,6 +721,15 @@ class _BodyTranslator(Translator):
             self.locals[name] = total
             return ast.Name(name)
         return total
+
+    def _in_turns(self, loop: tree.For, variables: Mapping[str, str], e: tree.Expression) -> ast.expr:
+        """An expression where a loop's names have these names."""
+        others = self.names.turn_names
+        self.names.turn_names = others | {(loop.span, name): own for name, own in variables.items()}
+        try:
+            return self.translate(e)
+        finally:
+            self.names.turn_names = others
 
     @override
     def name(self, e: tree.Name) -> ast.expr:
@@ -816,8 +822,7 @@ def _unlike(wish: str, taken: Container[str]) -> str:
 
 def _turns(expression: ast.expr, names: Names) -> bool:
     """Whether an expression has the variable of a loop in it."""
-    variables = {*names.turn_names.values(), *names.open_loops}
-    return any(isinstance(part, ast.Name) and part.id in variables for part in ast.walk(expression))
+    return not Translated(expression).names.isdisjoint({*names.turn_names.values(), *names.open_loops})
 
 
 def same(found: Any, value: Any) -> bool:

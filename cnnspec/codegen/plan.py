@@ -461,6 +461,7 @@ class Planner:
         try:
             steps = self._steps(body, names, flow)
             self._finish_carries(names, flow)
+            self._leave_out_unchanged(steps)
             self._finish_accumulated(names)
         finally:
             self.carries, self.accumulated = others
@@ -907,6 +908,22 @@ class Planner:
                     (name, first, "" if name == outer.name else then) for name, first, then in outer.step.carried
                 ]
 
+    def _leave_out_unchanged(self, steps: Sequence[Step]) -> None:
+        """Call a number that no turn changes what it is called before the loop."""
+        while True:
+            unchanged = [
+                (carry.step, name, first)
+                for carry in self.carries
+                for name, first, then in carry.step.carried
+                if then == first and re.fullmatch(r"\w+", first)
+            ]
+            if not unchanged:
+                return
+            step, name, first = unchanged[0]
+            step.carried = [one for one in step.carried if one[0] != name]
+            for one in steps:
+                _rename(one, name, first)
+
     def _finish_carry(self, carry: _Carry, names: Names, flow: Flow) -> None:
         inner = carry.body
         assert inner.turn is not None
@@ -1015,7 +1032,7 @@ class Planner:
         given = {p.name: literal(p.default) for p in routine.parameters if p.default is not REQUIRED}
         found = Translated(substituted(one, {**given, **dict(step.arguments)}))
         # A number is better than the sum that it comes of, and a long expression than none no better.
-        return [found] if found.names and len(found.text) <= LONGEST_CHANNELS else []
+        return [found] if not found.is_constant and len(found.text) <= LONGEST_CHANNELS else []
 
     def _written(self, node: Node) -> str:
         """The name under which the spec applies a layer, such as a block's parameter ``act``."""

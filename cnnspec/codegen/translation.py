@@ -102,6 +102,15 @@ class Translated:
         own = {part.id for target in turns for part in ast.walk(target) if isinstance(part, ast.Name)}
         return {part.id for part in everything if isinstance(part, ast.Name)} - own
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it has a value whatever the names are."""
+        try:
+            self.evaluate({})
+        except NameError:
+            return False
+        return True
+
 
 def _elements(e: ast.expr) -> list[ast.expr]:
     match e:
@@ -123,6 +132,10 @@ def _evaluated(code: CodeType, names: Mapping[str, Any]) -> Any:
     return eval(code, {**_ENVIRONMENT, **names}) if inner else eval(code, _ENVIRONMENT, names)
 
 
+_DOUBLED = re.compile(r"\bsum\(\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))* for (?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)\)")
+"""What `ast.unparse` writes with parentheses twice."""
+
+
 def text(expression: ast.expr) -> str:
     """Python source, as formatters leave it."""
     constants: list[str] = []
@@ -142,7 +155,8 @@ def text(expression: ast.expr) -> str:
 
     written = ast.unparse(Placeholders().visit(_copy(expression)))
     written = re.sub(r"_constant(\d+)_", lambda match: constants[int(match[1])], written)
-    return re.sub(r"\b([\w.]+) \*\* ([\w.]+)", r"\1**\2", written)
+    written = re.sub(r"\b([\w.]+) \*\* ([\w.]+)", r"\1**\2", written)
+    return _DOUBLED.sub(r"sum(\1)", written)
 
 
 def _copy(expression: ast.expr) -> ast.expr:

@@ -596,6 +596,129 @@ def test_loops_in_groups() -> None:
     code(spec, "keras")
 
 
+# ---- names that loops take from turn to turn -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_name_that_grows_from_turn_to_turn(backend: str) -> None:
+    text = code(
+        """
+        block Stage(depth, start, growth) {
+            width = start
+            for i in range(depth) {
+                conv(width, 3x3, pad = 1) -> relu
+                width = width + growth
+            }
+            last: conv(width, 1x1)
+        }
+        model M(classes = 10) {
+            input image: 3x16x16
+            a: Stage(1, 8, 4) -> b: Stage(2, 8, 4) -> c: Stage(3, 4, 2) -> global_avg_pool -> flatten -> dense(classes)
+        }
+        """,
+        backend,
+        classes=3,
+    )
+    assert "width = start\n" in text
+    assert "width += growth\n" in text
+    assert "Right for the uses in this file" not in text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_sum_over_a_loop_without_layers(backend: str) -> None:
+    text = code(
+        """
+        block Tower(depths, rate) {
+            total = 0
+            for depth in depths {
+                total = total + depth * 2
+            }
+            before = 0
+            for i, depth in enumerate(depths) {
+                for j in range(depth) {
+                    drop{i}_{j}: dropout(rate * (before + j) / total)
+                }
+                before = before + depth
+            }
+            conv(total, 1x1)
+        }
+        model M {
+            input image: 3x8x8
+            a: Tower([1, 2], 0.5) -> b: Tower([2, 1, 3], 0.4) -> c: Tower([3], 0.2)
+        }
+        """,
+        backend,
+    )
+    assert "total = sum(depth * 2 for depth in depths)" in text
+    assert "before = 0\n" in text
+    assert "before += depth\n" in text
+    assert "rate * (before + j) / total" in text
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_name_that_is_read_behind_its_change_is_no_such(backend: str) -> None:
+    """The name has two values in each turn: what cannot be said is written out, or found in what has the value."""
+    code(
+        """
+        block Stage(depth, width) {
+            for i in range(depth) {
+                conv(width, 3x3, pad = 1)
+                width = width + 2
+                conv(width, 1x1)
+            }
+        }
+        model M {
+            input image: 3x8x8
+            a: Stage(1, 8) -> b: Stage(2, 4) -> c: Stage(3, 4)
+        }
+        """,
+        backend,
+    )
+
+
+def test_a_name_that_is_taken_on_in_labels() -> None:
+    """The forward pass takes it from turn to turn as the constructor does."""
+    torch = code(
+        """
+        block Stage(depths) {
+            before = 0
+            for depth in depths {
+                for j in range(depth) {
+                    layer{before + j}: conv(4, 3x3, pad = 1)
+                }
+                before = before + depth
+            }
+        }
+        model M {
+            input image: 3x8x8
+            a: Stage([1, 2]) -> b: Stage([2, 1, 3]) -> c: Stage([3])
+        }
+        """,
+        "torch",
+    )
+    assert torch.count("before += depth\n") == 2
+    assert 'getattr(self, f"layer{before + j}")' in torch
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_table_whose_layers_are_numbered(backend: str) -> None:
+    text = code(
+        """
+        block Stage(widths) {
+            for width in widths { conv(width, 3x3, pad = 1) }
+            conv(4, 1x1)
+        }
+        model M {
+            input image: 3x8x8
+            a: Stage([1, 2]) -> b: Stage([2, 1, 3]) -> c: Stage([3])
+        }
+        """,
+        backend,
+    )
+    assert "for i, width in enumerate(widths):" in text
+    assert "conv_{len(" in text
+
+
 # ---- values --------------------------------------------------------------------------------------------------------
 
 
